@@ -1,0 +1,77 @@
+"""SFPO: Slow-Fast Policy Optimization (arXiv 2510.04072, ICLR 2026; public release)."""
+
+from typing import Any, Literal
+
+import torch
+
+from gxpo.method import Method, PolicyBatch, WindowGate
+
+
+class SFPO(Method):
+    """K fast steps on the batch, move back part of the way, one slow correction. K+1 backward
+    passes while active. Adam's moments are not rolled back at the reposition (as in the release).
+
+    k: fast steps (release: 3; the GXPO paper runs 3, 5, 10).
+    alpha: fraction of the fast displacement that is kept (release: 0.8; GXPO paper: 0.5).
+    window, threshold: switch-off: z-score of the policy entropy in a rolling window, the current
+        value included (release: 30 and 1.0; GXPO paper: threshold 2.0).
+    old_logprobs: importance ratio against the rollout policy (keep, the release), or 1 at every
+        pass (refresh).
+    """
+
+    def __init__(
+        self,
+        k: int = 3,
+        alpha: float = 0.8,
+        window: int = 30,
+        threshold: float = 1.0,
+        old_logprobs: Literal["keep", "refresh"] = "keep",
+    ):
+        if k < 1:
+            raise ValueError(f"k must be at least 1, not {k}")
+        if not 0 <= alpha <= 1:
+            raise ValueError(f"alpha must lie in [0, 1], not {alpha}")
+        if window < 2:
+            raise ValueError(f"window must be at least 2, not {window}")
+        if threshold <= 0:
+            raise ValueError(f"threshold must be positive, not {threshold}")
+        self.k = k
+        self.alpha = alpha
+        self.window = window
+        self.threshold = threshold
+        self.old_logprobs = old_logprobs
+        self._gate = WindowGate(threshold, window, include_current=True)
+
+    def update(self, batch: PolicyBatch) -> dict[str, float]:
+        if not self._gate.active:
+            batch.backward()
+            batch.step()
+            return {"active": 0.0}
+        refresh = self.old_logprobs == "refresh"
+
+        # Stage I, fast trajectory: theta_0 -> theta_K on the same batch
+        theta_0 = batch.snapshot(optimizer_state=False)
+        first = batch.backward()
+        batch.step()
+        for _ in range(self.k - 1):
+            batch.backward(refresh)
+            batch.step()
+
+        # Stage II, reposition: theta <- theta_0 + alpha (theta_K - theta_0)
+        with torch.no_grad():
+            torch._foreach_lerp_(batch.parameters, theta_0.parameters, 1 - self.alpha)
+
+        # Stage III, slow correction
+        slow = batch.backward(refresh)
+        batch.step()
+
+        self._gate.observe(
+            first.entropy
+        )  # judged before the next step: entropies of finished steps
+        return {"active": 1.0, "gate_z": self._gate.z, "g_slow_norm": slow.grad_norm}
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._gate.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._gate.load_state_dict(state)
