@@ -1,0 +1,210 @@
+"""Read, check and complete a run configuration; everything wrong is said before any job starts."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+from gxpo.errors import UserError
+from gxpo.problems import load_problems
+from gxpo.registry import load_method
+
+SCHEMA = yaml.safe_load((Path(__file__).parent / "config.schema.yaml").read_text())
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training run of the comparison: model x method label x seed, with all its settings."""
+
+    name: str
+    model: str
+    label: str
+    seed: int
+    model_spec: dict[str, Any]
+    method: str
+    hyperparameters: dict[str, Any]
+    train: dict[str, Any]
+    evaluate: dict[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        """Where the cell lives, relative to the working directory."""
+        return cell_folder(self.name, self.model, self.label, self.seed)
+
+    @property
+    def model_path(self) -> str:
+        """The policy to start from: the warm-started folder of a tiny model, else as configured."""
+        if "architecture" in self.model_spec:
+            return str(Path("results", self.name, "models", self.model))
+        return self.model_spec["path"]
+
+
+def cell_folder(name: str, model: str, label: str, seed: int | str) -> Path:
+    return Path("results", name, "runs", model, label, f"seed{seed}")
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML that refuses a key given twice, instead of silently keeping the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                line = node.start_mark.line + 1
+                raise UserError(f"duplicate key {key!r} in the mapping at line {line}")
+        return super().construct_mapping(node, deep)
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """A checked, completed configuration from a YAML file. Raises UserError."""
+    return complete_config(_read_yaml(Path(path)))
+
+
+def refuse_duplicate_keys(path: str | Path) -> None:
+    """Raise UserError where a YAML file gives a key twice (two methods of one label, say)."""
+    _read_yaml(Path(path))
+
+
+def _read_yaml(path: Path) -> Any:
+    if not path.is_file():
+        raise UserError(f"config file {str(path)!r} does not exist")
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def complete_config(raw: Any) -> dict[str, Any]:
+    """The configuration with its defaults filled in, checked against the schema, the methods'
+    hyperparameters and the files on disk. Raises UserError naming the key and what is allowed."""
+    errors = Draft202012Validator(SCHEMA).iter_errors(raw)
+    error = best_match(errors)
+    if error is not None:
+        raise UserError(f"config: {_explain(error)}")
+    config = _with_defaults(raw, SCHEMA)
+    train, evaluate = config["train"], config["evaluate"]
+    train.setdefault("micro_batch_size", train["completions_per_step"])
+    evaluate.setdefault("max_completion_length", train["max_completion_length"])
+    _check_divides(train, "num_generations")
+    _check_divides(train, "micro_batch_size")
+    if evaluate["every"] > train["steps"]:
+        raise UserError(
+            f"config: evaluate.every is {evaluate['every']}, at most train.steps = {train['steps']}"
+        )
+    for label, spec in config["methods"].items():
+        try:
+            load_method(spec["method"], **_hyperparameters(spec))
+        except UserError as wrong:
+            raise UserError(f"config: methods.{label}: {wrong}") from wrong
+    for key, source in _problem_sources(config):
+        try:
+            load_problems(source["problems"], source.get("limit"))
+        except UserError as wrong:
+            raise UserError(f"config: {key}: {wrong}") from wrong
+    return config
+
+
+def cells(config: dict[str, Any]) -> list[Cell]:
+    """Every cell of a completed configuration: models x methods x seeds, in the file's order."""
+    return [
+        get_cell(config, model, label, seed)
+        for model in config["models"]
+        for label in config["methods"]
+        for seed in config["seeds"]
+    ]
+
+
+def get_cell(config: dict[str, Any], model: str, label: str, seed: int) -> Cell:
+    """One cell. Raises UserError where the configuration has no such model, label or seed."""
+    for key, value in (("models", model), ("methods", label), ("seeds", seed)):
+        if value not in config[key]:
+            known = ", ".join(map(str, config[key]))
+            raise UserError(f"config has no {value!r} in {key}: known are {known}")
+    spec = config["methods"][label]
+    return Cell(
+        name=config["name"],
+        model=model,
+        label=label,
+        seed=seed,
+        model_spec=config["models"][model],
+        method=spec["method"],
+        hyperparameters=_hyperparameters(spec),
+        train=config["train"],
+        evaluate=config["evaluate"],
+    )
+
+
+def evaluation_sets(evaluate: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Label -> problems spec of everything a checkpoint is evaluated on, ``selection`` included."""
+    return {**evaluate["benchmarks"], "selection": evaluate["selection"]}
+
+
+def _hyperparameters(spec: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in spec.items() if key != "method"}
+
+
+def _problem_sources(config: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield "train.problems", config["train"]
+    for label, spec in config["evaluate"]["benchmarks"].items():
+        yield f"evaluate.benchmarks.{label}.problems", spec
+    yield "evaluate.selection.problems", config["evaluate"]["selection"]
+
+
+def _check_divides(train: dict[str, Any], key: str) -> None:
+    total = train["completions_per_step"]
+    if total % train[key]:
+        raise UserError(
+            f"config: train.{key} = {train[key]} does not divide "
+            f"train.completions_per_step = {total}"
+        )
+
+
+def _with_defaults(value: Any, schema: dict[str, Any]) -> Any:
+    """A copy of ``value`` in which the schema's defaults stand where a key was left out."""
+    if "$ref" in schema:
+        schema = {**SCHEMA["$defs"][schema["$ref"].rsplit("/", 1)[1]], **schema}
+    if not isinstance(value, dict):
+        return copy.deepcopy(value)
+    known = schema.get("properties", {})
+    rest = schema.get("additionalProperties")
+    filled = {
+        key: _with_defaults(entry, known.get(key) or (rest if isinstance(rest, dict) else {}))
+        for key, entry in value.items()
+    }
+    defaults = {k: s["default"] for k, s in known.items() if "default" in s and k not in value}
+    return {**filled, **defaults}
+
+
+def _explain(error: ValidationError) -> str:
+    """One line: the key, what is wrong, what is allowed."""
+    where = ".".join(str(part) for part in error.absolute_path) or "top level"
+    schema = error.schema if isinstance(error.schema, dict) else {}
+    instance: Any = error.instance
+    if error.validator == "additionalProperties":
+        allowed = list(schema.get("properties", {}))
+        unknown = [key for key in instance if key not in allowed]
+        return f"{where}: unknown key {unknown[0]!r}, allowed are {', '.join(allowed)}"
+    if error.validator == "oneOf":
+        return f"{where}: needs exactly one of architecture (a tiny model) and path"
+    if error.validator == "uniqueItems":
+        return f"{where}: {instance} lists a value twice"
+    if "propertyNames" in error.absolute_schema_path:
+        return f"{where}: bad label {instance!r}: {_label_rule(error)}"
+    if where.endswith("name") and error.validator == "pattern":
+        return f"{where}: bad name {instance!r}: {_label_rule(error)}"
+    return f"{where}: {error.message}"
+
+
+def _label_rule(error: ValidationError) -> str:
+    if error.validator == "not":
+        return "selection and average are reserved"
+    return "letters, digits, '.', '_' and '-', starting with a letter or digit, at most 64"

@@ -1,0 +1,85 @@
+"""Load a policy and its tokenizer from a folder or a hub name, and phrase prompts for it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
+
+from gxpo.errors import UserError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class PromptStyle:
+    """How a problem becomes a prompt; the same in training and evaluation.
+
+    template: holds ``{problem}``.
+    system: system message, for chat models only.
+    chat: whether the prompt goes through the tokenizer's chat template.
+    """
+
+    template: str = "{problem}"
+    system: str | None = None
+    chat: bool = False
+
+    @classmethod
+    def of(cls, model_spec: dict[str, Any]) -> PromptStyle:
+        """The prompt style of a model entry of the configuration."""
+        return cls(model_spec["prompt"], model_spec.get("system"), model_spec["chat"])
+
+    def messages(self, problem: str) -> list[dict[str, str]]:
+        system = [{"role": "system", "content": self.system}] if self.system else []
+        return [*system, {"role": "user", "content": self.text(problem)}]
+
+    def text(self, problem: str) -> str:
+        return self.template.replace("{problem}", problem)
+
+    def prompt(self, problem: str) -> Any:
+        """What TRL expects in its ``prompt`` column: messages for chat models, else a string."""
+        return self.messages(problem) if self.chat else self.text(problem)
+
+
+def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model, padding on the left as generation needs.
+
+    A folder that names PreTrainedTokenizerFast is taken at its word: AutoTokenizer would turn a
+    custom tokenizer beside a qwen2 config into Qwen2Tokenizer, with other token ids.
+    """
+    config = Path(path) / "tokenizer_config.json"
+    custom = config.is_file() and json.loads(config.read_text()).get("tokenizer_class") in (
+        "PreTrainedTokenizerFast",
+        "TokenizersBackend",
+    )
+    loader = PreTrainedTokenizerFast if custom else AutoTokenizer
+    tokenizer = _load(loader, path, revision=revision, padding_side="left")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(path: str, dtype: str = "float32", revision: str | None = None) -> PreTrainedModel:
+    """The causal language model of a folder or hub name; its code never comes from the hub."""
+    return _load(AutoModelForCausalLM, path, revision=revision, dtype=DTYPES[dtype])
+
+
+def _load(loader: Any, path: str, **kwargs: Any) -> Any:
+    try:
+        return loader.from_pretrained(path, trust_remote_code=False, **kwargs)
+    except OSError as error:
+        first_line = str(error).strip().split("\n")[0]
+        raise UserError(
+            f"model {path!r} cannot be loaded: {first_line} (give a folder with a model, or a hub "
+            "name where the hub can be reached or the model is in the local cache)"
+        ) from error

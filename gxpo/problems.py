@@ -1,0 +1,74 @@
+"""Problems with verifiable answers: where they come from, and in which order training sees them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from gxpo.errors import UserError
+
+SYNTHETIC = "synthetic/"
+SYNTHETIC_COUNTS = {"train": 4096, "selection": 96, "test": 128, "hard": 96}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One problem: ``problem`` is the question, ``answer`` the gold answer, both plain text."""
+
+    id: str
+    problem: str
+    answer: str
+
+
+def load_problems(source: str, limit: int | None = None) -> list[Problem]:
+    """The problems of a source: ``synthetic/<split>`` or the path of a JSONL file whose lines hold
+    ``id``, ``problem`` and ``answer``. ``limit`` keeps the first so many.
+
+    Raises UserError for a missing file, an unknown split, or a bad line (names its number).
+    """
+    if source.startswith(SYNTHETIC):
+        from gxpo.synthetic import synthetic_problems
+
+        split = source.removeprefix(SYNTHETIC)
+        return synthetic_problems(split, limit or SYNTHETIC_COUNTS.get(split, 0))
+    path = Path(source)
+    if not path.is_file():
+        raise UserError(f"problem file {source!r} does not exist")
+    with path.open(encoding="utf-8") as lines:
+        problems = [
+            _parse(line, f"{source}:{n}") for n, line in enumerate(lines, 1) if line.strip()
+        ]
+    if not problems:
+        raise UserError(f"problem file {source!r} holds no problem")
+    return problems[:limit]
+
+
+def _parse(line: str, where: str) -> Problem:
+    try:
+        row = json.loads(line)
+        return Problem(str(row["id"]), str(row["problem"]), str(row["answer"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{where}: every line must be a JSON object with id, problem and answer ({error!r})"
+        ) from error
+
+
+def content_hash(problems: list[Problem]) -> str:
+    """SHA-256 over ids, problems and answers in order: recorded in every run."""
+    digest = hashlib.sha256()
+    for problem in problems:
+        digest.update(json.dumps(asdict(problem), sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def prompt_schedule(n_problems: int, n_prompts: int, seed: int) -> list[int]:
+    """Indices of the problems that training sees, in order: a function of the seed alone, so every
+    method gets the same prompts. Each pass over the problems is a fresh shuffle."""
+    rng = random.Random(f"prompts/{seed}")
+    schedule: list[int] = []
+    while len(schedule) < n_prompts:
+        schedule += rng.sample(range(n_problems), n_problems)
+    return schedule[:n_prompts]

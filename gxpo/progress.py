@@ -1,0 +1,25 @@
+"""Progress bars that read well on a terminal and in a log file."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+_BAR = "{desc}: {n_fmt}/{total_fmt} |{bar:20}| {elapsed} elapsed, {remaining} left{postfix}"
+
+
+def progress_bar(description: str, total: int, initial: int = 0) -> Any:
+    """A bar on standard error; where that is no terminal, a line at most every ten seconds."""
+    terminal = sys.stderr.isatty()
+    return tqdm(
+        desc=description,
+        total=total,
+        initial=initial,
+        bar_format=_BAR if terminal else _BAR + "\n",
+        mininterval=0.5 if terminal else 10,
+        ascii=not terminal,
+        dynamic_ncols=terminal,
+        disable=False,  # the libraries' own bars are switched off by TQDM_DISABLE; ours stays
+    )

@@ -1,0 +1,57 @@
+"""The files of a cell's folder: who writes each, and how far a cell has come.
+
+run.json           train     settings, versions, commit, hardware, counts, seconds
+metrics.jsonl      train     one row a step (gxpo.metrics)
+scores.csv         evaluate  one row per checkpoint x benchmark
+samples.jsonl.gz   evaluate  one row per checkpoint x benchmark x problem x sample
+failure.json       whichever stage failed last: its reason
+state/             train     checkpoints and what resuming needs; declared to no scheduler,
+                             so that a killed job does not lose it
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gxpo.config import Cell
+
+RUN, METRICS, SCORES, SAMPLES = "run.json", "metrics.jsonl", "scores.csv", "samples.jsonl.gz"
+FAILURE = "failure.json"
+STATE = "state"
+
+
+def checkpoint_folder(cell_folder: Path, step: int) -> Path:
+    """The checkpoint after ``step`` updates; step 0 is the initial policy and has none."""
+    return cell_folder / STATE / f"checkpoint-{step}"
+
+
+def checkpoint_steps(steps: int, every: int) -> list[int]:
+    """Steps whose checkpoint is kept and evaluated: 0, every ``every``, and the last."""
+    return sorted({*range(0, steps, every), steps})
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write and rename into place, so that a file that exists is whole."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def record_failure(folder: Path, stage: str, reason: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / FAILURE, {"stage": stage, "reason": reason})
+
+
+def status(cell: Cell) -> tuple[str, str]:
+    """(state, reason): finished, failed (why), or missing (what has not run yet)."""
+    folder = cell.folder
+    if (folder / FAILURE).exists():
+        failure = json.loads((folder / FAILURE).read_text(encoding="utf-8"))
+        return "failed", f"{failure['stage']}: {failure['reason']}"
+    if not (folder / RUN).exists():
+        return "missing", "not trained"
+    if not (folder / SCORES).exists():
+        return "missing", "not evaluated"
+    return "finished", ""

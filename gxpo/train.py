@@ -1,0 +1,236 @@
+"""Train one cell of the comparison: model x method x seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import TrainerCallback
+from transformers.trainer_callback import PrinterCallback
+from trl import GRPOConfig
+
+from gxpo import provenance
+from gxpo.config import Cell
+from gxpo.errors import CellError
+from gxpo.grading import is_correct
+from gxpo.metrics import TRL_NAMES, append_row, keep_rows_until, read_rows
+from gxpo.models import PromptStyle, load_model, load_tokenizer
+from gxpo.problems import content_hash, load_problems, prompt_schedule
+from gxpo.progress import progress_bar
+from gxpo.registry import load_method, method_file
+from gxpo.runs import FAILURE, METRICS, RUN, STATE, checkpoint_steps, write_json
+from gxpo.trainer import HARNESS_STATE, MethodTrainer
+
+RESUMABLE_CHECKPOINTS = (
+    2  # how many keep their optimizer state: the newest, and one to fall back on
+)
+RESUME_FILES = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin")
+
+
+def train(cell: Cell) -> None:
+    """Train a cell from where it stands, and write ``metrics.jsonl`` and ``run.json``.
+
+    Starting again after a kill resumes from the newest checkpoint; a state that belongs to other
+    settings, another method file or another model is discarded.
+
+    Raises CellError or FloatingPointError where the run must not be reported.
+    """
+    folder, state = cell.folder, cell.folder / STATE
+    (folder / FAILURE).unlink(missing_ok=True)
+    problems = load_problems(cell.train["problems"])
+    identity = _identity(cell, content_hash(problems))
+    checkpoint = _prepare_state(state, identity)
+    metrics = state / METRICS
+    keep_rows_until(metrics, _step_of(checkpoint))
+
+    method = load_method(cell.method, **cell.hyperparameters)
+    writer = _MetricsWriter(metrics, cell)
+    trainer = MethodTrainer(
+        method=method,
+        model=load_model(cell.model_path, revision=cell.model_spec.get("revision")),
+        processing_class=load_tokenizer(cell.model_path, cell.model_spec.get("revision")),
+        reward_funcs=[correct],
+        args=grpo_config(cell, state),
+        train_dataset=_dataset(cell, problems),
+        callbacks=[writer, _PruneCheckpoints(state)],
+    )
+    writer.trainer = trainer
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+    rows = read_rows(metrics)
+    if all(row["zero_advantage"] == 1 for row in rows):
+        raise CellError(
+            f"no learning signal: all advantages were zero in each of the {len(rows)} steps "
+            "(every group of completions was all right or all wrong)"
+        )
+    shutil.copyfile(metrics, folder / METRICS)
+    write_json(folder / RUN, _run_record(cell, identity, trainer, rows))
+
+
+def grpo_config(cell: Cell, output: Path) -> GRPOConfig:
+    """TRL's configuration of a cell; what TRL would choose differently by default is explicit."""
+    t = cell.train
+    return GRPOConfig(
+        output_dir=str(output),
+        seed=cell.seed,
+        max_steps=t["steps"],
+        per_device_train_batch_size=t["micro_batch_size"],
+        gradient_accumulation_steps=t["completions_per_step"] // t["micro_batch_size"],
+        num_generations=t["num_generations"],
+        max_completion_length=t["max_completion_length"],
+        temperature=t["temperature"],
+        top_p=1.0,
+        top_k=0,
+        repetition_penalty=1.0,
+        learning_rate=t["learning_rate"],
+        lr_scheduler_type="constant",
+        warmup_steps=0,
+        weight_decay=0.0,
+        max_grad_norm=t["max_grad_norm"],
+        loss_type="grpo",
+        scale_rewards="group",
+        beta=t["beta"],
+        epsilon=t["epsilon"],
+        bf16=cell.model_spec["dtype"] == "bfloat16",
+        gradient_checkpointing=t["gradient_checkpointing"],
+        shuffle_dataset=False,  # the order is ours: a function of the seed alone
+        use_cpu=not torch.cuda.is_available(),
+        disable_tqdm=True,
+        report_to="none",
+        logging_steps=1,
+        logging_nan_inf_filter=False,  # the default hides a NaN loss
+        save_strategy="steps",
+        save_steps=cell.evaluate["every"],
+    )
+
+
+def correct(completions: list[Any], answer: list[str], **_: Any) -> list[float]:
+    """The reward: 1 for a correct final answer, else 0."""
+    texts = [c if isinstance(c, str) else c[0]["content"] for c in completions]
+    return [float(is_correct(text, gold)) for text, gold in zip(texts, answer, strict=True)]
+
+
+def _dataset(cell: Cell, problems: list[Any]) -> Dataset:
+    """The prompts of the whole run, in order: one epoch is exactly the run."""
+    style = PromptStyle.of(cell.model_spec)
+    prompts_per_step = cell.train["completions_per_step"] // cell.train["num_generations"]
+    schedule = prompt_schedule(len(problems), cell.train["steps"] * prompts_per_step, cell.seed)
+    return Dataset.from_list(
+        [
+            {"prompt": style.prompt(problems[i].problem), "answer": problems[i].answer}
+            for i in schedule
+        ]
+    )
+
+
+class _MetricsWriter(TrainerCallback):
+    """Writes a row a step, moves the progress bar, stops the run where a number is not finite."""
+
+    def __init__(self, path: Path, cell: Cell):
+        self._path = path
+        self._name = f"train {cell.model} {cell.label} seed{cell.seed}"
+        self.trainer: MethodTrainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._bar = progress_bar(self._name, state.max_steps, initial=state.global_step)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if "reward" not in logs:  # the Trainer's closing summary
+            return
+        row = self._row(state.global_step, logs)
+        append_row(self._path, row)
+        for name in ("loss", "grad_norm"):
+            if not math.isfinite(row[name]):
+                raise FloatingPointError(f"{name} is {row[name]} at step {row['step']}")
+        self._bar.set_postfix_str(
+            f"reward {row['reward']:.3f}, pass@1 {row['pass_at_1']:.3f}", refresh=False
+        )
+        self._bar.update()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._bar.close()
+
+    def _row(self, step: int, logs: dict[str, Any]) -> dict[str, Any]:
+        self.trainer.reduce_counts()
+        seconds = self.trainer.clock.seconds
+        return {
+            "step": step,
+            **{ours: logs.get(trl) for ours, trl in TRL_NAMES.items()},
+            **asdict(self.trainer.cost),
+            "rollout_tokens": self.trainer.rollout_tokens,
+            "rollout_seconds": seconds["rollout"],
+            "update_seconds": seconds["train"] - seconds["rollout"],
+            "train_seconds": seconds["train"],
+            **{f"method/{name}": v for name, v in self.trainer.method_metrics.items()},
+        }
+
+
+class _PruneCheckpoints(TrainerCallback):
+    """Older checkpoints keep their weights for evaluation; optimizer states are as large again."""
+
+    def __init__(self, state: Path):
+        self._state = state
+
+    def on_save(self, *args: Any, **kwargs: Any) -> None:
+        for checkpoint in _checkpoints(self._state)[:-RESUMABLE_CHECKPOINTS]:
+            for name in RESUME_FILES:
+                (checkpoint / name).unlink(missing_ok=True)
+
+
+def _checkpoints(state: Path) -> list[Path]:
+    """Whole checkpoints, oldest first."""
+    whole = [path.parent for path in state.glob(f"checkpoint-*/{HARNESS_STATE}")]
+    return sorted(whole, key=_step_of)
+
+
+def _step_of(checkpoint: Path | None) -> int:
+    return int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
+
+
+def _prepare_state(state: Path, identity: str) -> Path | None:
+    """Keep the state if it is this run's, else clear it; return the checkpoint to resume from."""
+    mark = state / "identity"
+    if not mark.exists() or mark.read_text() != identity:
+        shutil.rmtree(state, ignore_errors=True)
+        state.mkdir(parents=True)
+        mark.write_text(identity)
+    checkpoints = _checkpoints(state)
+    return checkpoints[-1] if checkpoints else None
+
+
+def _identity(cell: Cell, problems_hash: str) -> str:
+    """A hash of all that decides the numbers of a cell, other than code versions and hardware."""
+    weights = sorted(
+        (path.name, path.stat().st_size, path.stat().st_mtime_ns)
+        for path in Path(cell.model_path).glob("*.safetensors")
+    )
+    method_source = method_file(cell.method).read_text(encoding="utf-8")
+    parts = [asdict(cell), problems_hash, weights, method_source]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _run_record(
+    cell: Cell, identity: str, trainer: MethodTrainer, rows: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "cell": asdict(cell),
+        "hyperparameters": trainer.method.hyperparameters,
+        "identity": identity,
+        "problems_sha256": content_hash(load_problems(cell.train["problems"])),
+        "checkpoints": checkpoint_steps(cell.train["steps"], cell.evaluate["every"]),
+        "trainable_parameters": sum(p.numel() for p in trainer.trainable_parameters),
+        "totals": {
+            k: v for k, v in rows[-1].items() if k.endswith(("seconds", "tokens", "passes"))
+        },
+        "versions": provenance.versions(),
+        "git_commit": provenance.git_commit(),
+        "hardware": provenance.hardware(),
+    }

@@ -1,0 +1,287 @@
+"""Run any :class:`~gxpo.method.Method` inside TRL's GRPOTrainer.
+
+TRL's own ``training_step`` runs every micro-batch as it is. When the last one of a rollout batch
+is done, the method takes over: its first ``backward()`` claims the gradient that is already in
+``.grad``; later ones replay the cached micro-batches; its last ``step()`` is left pending, so that
+the Trainer itself clips, steps, schedules, logs and calls callbacks, exactly once. Hence GRPO
+through the interface is bit-identical to stock TRL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections import defaultdict
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import Trainer, TrainerCallback
+from trl import GRPOTrainer
+
+from gxpo.clock import Clock
+from gxpo.errors import UserError
+from gxpo.gradients import global_grad_norm
+from gxpo.method import Cost, GradientStats, Method, PolicyBatch
+
+HARNESS_STATE = "harness_state.json"
+
+
+class TrainerBatch(PolicyBatch):
+    """What a method sees of one rollout batch inside :class:`MethodTrainer`."""
+
+    def __init__(self, trainer: MethodTrainer, model: Any, first: GradientStats):
+        self._trainer = trainer
+        self._model = model
+        self._unclaimed: GradientStats | None = first
+        self._grad_norm: float | None = None
+        self._pending = False
+        self._versions: list[int] = []
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        self._perform_pending_step()
+        return self._trainer.trainable_parameters
+
+    @property
+    def cost(self) -> Cost:
+        return self._trainer.cost
+
+    @property
+    def _optimizer(self) -> torch.optim.Optimizer:
+        optimizer: Any = self._trainer.optimizer
+        return getattr(optimizer, "optimizer", optimizer)  # accelerate wraps it
+
+    def backward(self, refresh_old_logprobs: bool = False) -> GradientStats:
+        self._perform_pending_step()
+        stats, self._unclaimed = self._unclaimed, None
+        if stats is None:
+            self._model.zero_grad()
+            stats = self._trainer.replay(self._model, refresh_old_logprobs)
+        self._grad_norm = stats.grad_norm
+        return stats
+
+    def step(self) -> None:
+        self._perform_pending_step()
+        if self._grad_norm is None:
+            raise RuntimeError("step() needs a backward() before it")
+        if not math.isfinite(self._grad_norm):
+            raise FloatingPointError(f"gradient norm is {self._grad_norm}: no step was taken")
+        self._grad_norm = None
+        self._pending = True
+        self._versions = [p._version for p in self._trainer.trainable_parameters]
+        self.cost.optimizer_steps += 1
+
+    def close(self) -> None:
+        """Leave the pending step to the Trainer; without one, make the Trainer's step do nothing
+        (optimizers skip parameters that have no gradient)."""
+        if self._pending:
+            self._check_untouched()
+        else:
+            self._model.zero_grad()
+
+    def _perform_pending_step(self) -> None:
+        if self._pending:
+            self._check_untouched()
+            self._pending = False
+            if self._trainer.args.max_grad_norm > 0:
+                self._trainer._clip_grad_norm(self._model)
+            self._trainer.optimizer.step()
+            self._model.zero_grad()
+
+    def _check_untouched(self) -> None:
+        if self._versions != [p._version for p in self._trainer.trainable_parameters]:
+            raise RuntimeError(
+                "parameters were changed after step() through tensors read before it: "
+                "read batch.parameters again after every step()"
+            )
+
+
+class MethodTrainer(GRPOTrainer):
+    """``trl.GRPOTrainer`` with the update rule ``method``; all other arguments are TRL's.
+
+    method: any :class:`~gxpo.method.Method`, for example ``gxpo.load_method("gxpo", k=5)``.
+    After (or during) training, ``cost`` holds the counted backward passes, optimizer steps and
+    tokens of all processes, ``clock`` the training seconds, ``method_metrics`` the diagnostics
+    of the latest update.
+
+    Raises UserError where a replayed pass would not be the gradient of the same loss: DeepSpeed,
+    fp16 gradient scaling, dropout in the policy, TRL's adaptive entropy bonus.
+    """
+
+    def __init__(self, *args: Any, method: Method, **kwargs: Any):
+        self.method = method
+        self.cost = Cost()
+        self.rollout_tokens = 0
+        self.method_metrics: dict[str, float] = {}
+        self._replaying = False
+        self._micro_batches: list[dict[str, Any]] = []
+        self._micro_losses: list[Tensor] = []
+        self._num_items: Any = None
+        super().__init__(*args, **kwargs)
+        _refuse_unsupported(self)
+        self.clock = Clock(self.accelerator.device)
+        self.add_callback(_StepClock(self.clock))
+        self._token_counts = torch.zeros(3, dtype=torch.int64, device=self.accelerator.device)
+
+    @property
+    def trainable_parameters(self) -> list[Tensor]:
+        return [p for p in self.model.parameters() if p.requires_grad]
+
+    # -- TRL hooks ---------------------------------------------------------------------------
+
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
+        if not self.model.training:  # TRL's own evaluation is not training cost
+            return super()._generate_and_score_completions(inputs)
+        with self.clock.measure("rollout"):
+            output = super()._generate_and_score_completions(inputs)
+        self._token_counts[2] += output["completion_mask"].sum()
+        return output
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        if self._replaying:
+            return generation_batch
+        inputs = super()._prepare_inputs(generation_batch)
+        if self.model.training:
+            self._micro_batches.append(dict(inputs))
+        return inputs
+
+    def _get_per_token_logps_and_entropies(
+        self, model: Any, input_ids: Tensor, attention_mask: Tensor, *args: Any, **kwargs: Any
+    ) -> Any:
+        output = super()._get_per_token_logps_and_entropies(
+            model, input_ids, attention_mask, *args, **kwargs
+        )
+        if not self.model.training:
+            return output
+        tokens = attention_mask.sum()
+        self._token_counts[0] += tokens
+        if torch.is_grad_enabled():
+            self._token_counts[1] += tokens
+            # theta_0's log-probs, for free: what a later pass with kept old log-probs needs
+            if not self._replaying:
+                self._micro_batches[-1].setdefault("old_per_token_logps", output[0].detach())
+        return output
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        self._micro_losses.append(loss)
+        if self.accelerator.sync_gradients:
+            self._num_items = num_items_in_batch
+            self._update(model)
+        return loss
+
+    # -- the update rule ---------------------------------------------------------------------
+
+    def _update(self, model: Any) -> None:
+        self.cost.backward_passes += 1
+        entropies = self._metrics["train"]["entropy"][-len(self._micro_batches) :]
+        batch = TrainerBatch(self, model, self._gradient_stats(self._micro_losses, entropies))
+        self.method_metrics = self.method.update(batch)
+        batch.close()
+        self._micro_batches, self._micro_losses = [], []
+
+    def replay(self, model: Any, refresh_old_logprobs: bool) -> GradientStats:
+        """One more gradient of the cached micro-batches, at the current parameters.
+
+        ``Trainer.training_step`` and not TRL's, which would advance its generation cycle.
+        """
+        metrics = self._metrics["train"]
+        scratch: dict[str, list[float]] = defaultdict(list)
+        self._metrics["train"] = scratch
+        self._replaying = True
+        losses = []
+        last = len(self._micro_batches) - 1
+        for i, micro_batch in enumerate(self._micro_batches):
+            inputs = dict(micro_batch)
+            if refresh_old_logprobs:
+                del inputs["old_per_token_logps"]  # TRL then detaches the forward's own: ratio 1
+            self.accelerator.gradient_state._set_sync_gradients(i == last)
+            no_sync = contextlib.nullcontext() if i == last else self.accelerator.no_sync(model)
+            with no_sync:
+                losses.append(Trainer.training_step(self, model, inputs, self._num_items))
+        self._replaying = False
+        self._metrics["train"] = metrics
+        self.cost.backward_passes += 1
+        return self._gradient_stats(losses, scratch["entropy"])
+
+    def _gradient_stats(self, losses: list[Tensor], entropies: list[float]) -> GradientStats:
+        loss = self.accelerator.reduce(torch.stack(losses).sum(), reduction="mean")
+        norm = global_grad_norm(self.trainable_parameters)
+        loss_value, norm_value = torch.stack([loss.to(norm), norm]).tolist()
+        return GradientStats(loss_value, norm_value, sum(entropies) / len(entropies))
+
+    def reduce_counts(self) -> None:
+        """Add the tokens counted on every process since the last call to ``cost``."""
+        counts = self.accelerator.reduce(self._token_counts.clone(), reduction="sum").tolist()
+        self._token_counts.zero_()
+        self.cost.forward_tokens += counts[0]
+        self.cost.backward_tokens += counts[1]
+        self.rollout_tokens += counts[2]
+
+    # -- exact resume ------------------------------------------------------------------------
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        self.reduce_counts()
+        if self.args.should_save:
+            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            harness = {
+                "method": self.method.state_dict(),
+                "cost": asdict(self.cost),
+                "rollout_tokens": self.rollout_tokens,
+                "seconds": dict(self.clock.seconds),
+            }
+            # Written last and renamed into place: a checkpoint with this file is a whole one.
+            partial = folder / f"{HARNESS_STATE}.partial"
+            partial.write_text(json.dumps(harness))
+            partial.rename(folder / HARNESS_STATE)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None:
+            harness = json.loads((Path(checkpoint) / HARNESS_STATE).read_text())
+            self.method.load_state_dict(harness["method"])
+            self.cost = Cost(**harness["cost"])
+            self.rollout_tokens = harness["rollout_tokens"]
+            self.clock.seconds.update(harness["seconds"])
+
+
+class _StepClock(TrainerCallback):
+    """Training seconds: from a step's first micro-batch to the end of its optimizer step. What
+    the Trainer does between steps (logging, evaluation, checkpointing) is not training."""
+
+    def __init__(self, clock: Clock):
+        self._clock = clock
+
+    def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
+        self._clock.start("train")
+
+    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        self._clock.stop("train")
+
+
+def _refuse_unsupported(trainer: MethodTrainer) -> None:
+    if trainer.is_deepspeed_enabled:
+        raise UserError("DeepSpeed is not supported: its engine owns the optimizer step")
+    if trainer.args.fp16:
+        raise UserError("fp16 is not supported: gradient scaling skips steps; use bf16 or fp32")
+    if trainer.use_adaptive_entropy:
+        raise UserError("TRL's adaptive entropy bonus is not supported: it counts every pass")
+    rates = [m.p for m in trainer.model.modules() if isinstance(m, torch.nn.Dropout)]
+    rates.append(getattr(trainer.model.config.get_text_config(), "attention_dropout", 0.0) or 0.0)
+    if max(rates) > 0:
+        raise UserError(
+            f"dropout {max(rates)} in the policy is not supported: passes over the same batch "
+            "would differ by its noise; set it to 0"
+        )
+    cycle = trainer.args.steps_per_generation * trainer.num_iterations
+    between_saves = trainer.args.save_steps * trainer.args.gradient_accumulation_steps
+    if trainer.args.save_strategy == "steps" and between_saves >= 1 and between_saves % cycle:
+        raise UserError(
+            f"save_steps={trainer.args.save_steps} would checkpoint in the middle of a generation "
+            f"cycle of {cycle} micro-batches, which cannot be resumed exactly"
+        )

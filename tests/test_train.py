@@ -1,0 +1,158 @@
+"""One cell from the inside: resume, failure, fairness of the prompts."""
+
+import json
+import math
+
+import pytest
+import torch
+from conftest import small_config
+from safetensors.torch import load_file
+
+import gxpo.train as training
+from gxpo.config import complete_config, get_cell
+from gxpo.errors import CellError
+from gxpo.metrics import COLUMNS, read_rows
+from gxpo.runs import checkpoint_steps
+
+TIMES = ("rollout_seconds", "update_seconds", "train_seconds")
+
+
+def cell_of(policy, label="grpo", seed=0, **changes):
+    config = complete_config(small_config(policy, seeds=[seed], **changes))
+    return get_cell(config, "tiny", label, seed)
+
+
+def rows_of(cell):
+    rows = read_rows(cell.folder / "metrics.jsonl")
+    return [{k: v for k, v in row.items() if k not in TIMES} for row in rows]
+
+
+def weights_of(cell, step=6):
+    return load_file(cell.folder / "state" / f"checkpoint-{step}" / "model.safetensors")
+
+
+RULES = {
+    "grpo": {"method": "grpo"},
+    "sfpo": {"method": "sfpo", "k": 2, "window": 2, "threshold": 0.5},
+    "gxpo": {"method": "gxpo", "k": 4, "window": 2, "tau": 0.1},
+    "gxpo-open": {"method": "gxpo", "gate": "ema", "tau": 50.0},
+}
+
+
+@pytest.mark.parametrize("label", RULES)
+def test_resume_equals_an_uninterrupted_run(tiny_policy, tmp_path, monkeypatch, label):
+    train = small_config(tiny_policy)["train"] | {"micro_batch_size": 8}
+    cell = cell_of(tiny_policy, label, methods={label: RULES[label]}, train=train)
+
+    (tmp_path / "whole").mkdir()
+    monkeypatch.chdir(tmp_path / "whole")
+    training.train(cell)
+    whole, weights = rows_of(cell), weights_of(cell)
+
+    (tmp_path / "killed").mkdir()
+    monkeypatch.chdir(tmp_path / "killed")
+    on_log = training._MetricsWriter.on_log
+
+    def killed(self, args, state, control, **kwargs):
+        on_log(self, args, state, control, **kwargs)
+        if state.global_step == 5:  # after the checkpoint at 4, with a row to be trained again
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training._MetricsWriter, "on_log", killed)
+        with pytest.raises(KeyboardInterrupt):
+            training.train(cell)
+    assert not (cell.folder / "run.json").exists()
+    training.train(cell)
+
+    assert rows_of(cell) == whole
+    assert [row["step"] for row in whole] == [1, 2, 3, 4, 5, 6]
+    resumed = weights_of(cell)
+    assert all(torch.equal(resumed[name], weights[name]) for name in weights)
+
+
+def test_a_closed_gate_is_part_of_the_resume_test(tiny_policy, workdir):
+    """The rules above do switch off within the run; otherwise their state would not be tested."""
+    for label in ("sfpo", "gxpo"):
+        cell = cell_of(tiny_policy, label, methods={label: RULES[label]})
+        training.train(cell)
+        active = [row["method/active"] for row in rows_of(cell)]
+        assert active[0] == 1.0
+        assert active[-1] == 0.0
+
+
+def test_rows_and_record_are_complete(tiny_policy, workdir):
+    cell = cell_of(tiny_policy)
+    training.train(cell)
+    rows = read_rows(cell.folder / "metrics.jsonl")
+    assert all(set(row) == set(COLUMNS) for row in rows)
+    assert rows[-1]["backward_passes"] == 6
+    for row in rows:
+        total = row["rollout_seconds"] + row["update_seconds"]
+        assert row["train_seconds"] == pytest.approx(total)
+        assert row["rollout_seconds"] > 0
+        assert row["update_seconds"] > 0
+    run = json.loads((cell.folder / "run.json").read_text())
+    assert run["checkpoints"] == [0, 2, 4, 6]
+    assert run["versions"]["trl"]
+    assert run["cell"]["seed"] == 0
+    kept = sorted(p.parent.name for p in cell.folder.glob("state/*/optimizer.pt"))
+    assert kept == ["checkpoint-4", "checkpoint-6"]  # older ones keep their weights only
+    assert len(list(cell.folder.glob("state/*/model.safetensors"))) == 3
+
+
+def test_prompts_depend_on_the_seed_alone(tiny_policy, workdir, monkeypatch):
+    seen = {}
+    original = training.correct
+
+    def spy(completions, answer, prompts=None, **kwargs):
+        seen.setdefault(key, []).append(prompts)
+        return original(completions, answer)
+
+    spy.__name__ = "correct"
+    monkeypatch.setattr(training, "correct", spy)
+    methods = {"grpo": {"method": "grpo"}, "gxpo": {"method": "gxpo"}}
+    for key in (("grpo", 0), ("gxpo", 0), ("grpo", 1)):
+        training.train(cell_of(tiny_policy, key[0], key[1], methods=methods))
+    assert seen["grpo", 0] == seen["gxpo", 0]
+    assert seen["grpo", 0] != seen["grpo", 1]
+    assert len(seen["grpo", 0]) == 6
+
+
+def test_nan_fails_the_cell(tiny_policy, workdir, monkeypatch):
+    compute = training.MethodTrainer._compute_loss
+
+    def poisoned(self, model, inputs):
+        loss = compute(self, model, inputs)
+        return loss * math.nan if self.state.global_step == 2 else loss
+
+    monkeypatch.setattr(training.MethodTrainer, "_compute_loss", poisoned)
+    cell = cell_of(tiny_policy)
+    with pytest.raises(FloatingPointError, match="gradient norm is nan"):
+        training.train(cell)
+    assert not (cell.folder / "run.json").exists()
+    assert not (cell.folder / "metrics.jsonl").exists()
+
+
+def test_no_learning_signal_fails_the_cell(tiny_policy, workdir, monkeypatch):
+    monkeypatch.setattr(training, "is_correct", lambda completion, answer: False)
+    cell = cell_of(tiny_policy)
+    with pytest.raises(CellError, match="all advantages were zero in each of the 6 steps"):
+        training.train(cell)
+    assert not (cell.folder / "run.json").exists()
+
+
+def test_a_state_of_other_settings_is_discarded(tiny_policy, workdir):
+    first = cell_of(tiny_policy)
+    training.train(first)
+    changed = small_config(tiny_policy)["train"] | {"learning_rate": 2e-3}
+    second = cell_of(tiny_policy, train=changed)
+    training.train(second)
+    assert len(rows_of(second)) == 6
+    assert rows_of(second)[0]["learning_rate"] == 2e-3
+
+
+def test_checkpoint_steps():
+    assert checkpoint_steps(6, 2) == [0, 2, 4, 6]
+    assert checkpoint_steps(7, 3) == [0, 3, 6, 7]
+    assert checkpoint_steps(1, 1) == [0, 1]
