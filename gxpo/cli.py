@@ -1,0 +1,149 @@
+"""The ``gxpo`` command: one subcommand per stage of the pipeline, each a plain Python function.
+
+Exit codes: 0 done; 1 the cell failed (its reason is in failure.json); 2 bad input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+# The libraries' own bars and integrations: ours are enough, and importing mlflow into every
+# training process costs a second. Set before anything imports tqdm or transformers.
+os.environ.setdefault("TQDM_DISABLE", "1")
+os.environ.setdefault("DISABLE_MLFLOW_INTEGRATION", "TRUE")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import typer
+
+from gxpo import config as configuration
+from gxpo.config import Cell
+from gxpo.errors import CellError, UserError
+from gxpo.runs import record_failure
+
+app = typer.Typer(
+    help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+
+Config = Annotated[Path, typer.Argument(help="run configuration (YAML), as config/demo.yaml")]
+Model = Annotated[str, typer.Option(help="a label under models: in the configuration")]
+Label = Annotated[str, typer.Option(help="a label under methods: in the configuration")]
+Seed = Annotated[int, typer.Option(help="one of seeds: in the configuration")]
+
+
+@app.command()
+def check(config: Config) -> None:
+    """Check a configuration and list its cells; nothing is run."""
+    checked = configuration.read_config(config)
+    for cell in configuration.cells(checked):
+        typer.echo(str(cell.folder))
+
+
+@app.command()
+def warmstart(config: Config, model: Model) -> None:
+    """Make and warm-start the tiny policy MODEL (a model with an architecture, not a path)."""
+    checked = configuration.read_config(config)
+    label, seed = next(iter(checked["methods"])), checked["seeds"][0]
+    cell = configuration.get_cell(checked, model, label, seed)
+    if "architecture" not in cell.model_spec:
+        raise UserError(f"model {model!r} has a path: only tiny models are made by warmstart")
+    with _quick_imports():
+        from gxpo.warmstart import warmstart as run
+
+    spec = cell.model_spec
+    run(spec["architecture"], Path(cell.model_path), spec["warmstart_steps"])
+
+
+@app.command()
+def train(config: Config, model: Model, label: Label, seed: Seed) -> None:
+    """Train one cell: model x method label x seed. Resumes what a killed run left."""
+    cell = configuration.get_cell(configuration.read_config(config), model, label, seed)
+    with _recording_failure(cell, "train"):
+        with _quick_imports():
+            from gxpo.train import train as run
+        run(cell)
+
+
+@app.command()
+def evaluate(config: Config, model: Model, label: Label, seed: Seed) -> None:
+    """Evaluate every checkpoint of one trained cell: sampled pass@1 through lm-eval."""
+    cell = configuration.get_cell(configuration.read_config(config), model, label, seed)
+    with _recording_failure(cell, "evaluate"):
+        with _quick_imports():
+            from gxpo.evaluate import evaluate as run
+        run(cell)
+
+
+@app.command()
+def tables(config: Config) -> None:
+    """Make the tables (CSV, Markdown) from whatever has finished, and print them."""
+    from gxpo.tables import tables as run
+
+    folder = run(configuration.read_config(config))
+    typer.echo((folder / "tables.md").read_text(encoding="utf-8"))
+
+
+@app.command()
+def figures(config: Config) -> None:
+    """Draw the learning curves (PNG, PDF) from whatever has finished."""
+    from gxpo.figures import figures as run
+
+    for file in run(configuration.read_config(config)):
+        typer.echo(str(file))
+
+
+@app.command()
+def mlflow(
+    config: Config,
+    database: Annotated[Path, typer.Option(help="sqlite file")] = Path("results/mlflow.db"),
+) -> None:
+    """Import the finished cells into an MLflow database; importing twice changes nothing."""
+    from gxpo.tracking import import_runs as run
+
+    count = run(configuration.read_config(config), database)
+    typer.echo(f"{count} new runs in {database}")
+
+
+@contextlib.contextmanager
+def _quick_imports() -> Iterator[None]:
+    """Collecting garbage while torch and its friends are imported frees nothing; freezing what
+    was imported keeps it out of all later collections, the one at exit included. Saves 2.5 s of
+    12 in a process that does nothing else."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@contextlib.contextmanager
+def _recording_failure(cell: Cell, stage: str) -> Iterator[None]:
+    """Leave the reason of a failure in the cell's folder, where tables and reports find it."""
+    try:
+        yield
+    except (CellError, FloatingPointError) as error:
+        record_failure(cell.folder, stage, str(error))
+        typer.echo(f"cell {cell.folder} failed: {error}", err=True)
+        raise typer.Exit(1) from error
+    except Exception as error:
+        record_failure(cell.folder, stage, f"{type(error).__name__}: {error}".split("\n")[0])
+        raise
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one line and exit code 2, not a traceback."""
+    try:
+        app()
+    except UserError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

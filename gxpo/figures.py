@@ -1,0 +1,63 @@
+"""Learning curves: pass@1 against steps, training seconds and backward passes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+from gxpo.results import AVERAGE, COSTS, Results, read_results
+
+# Okabe and Ito's palette: distinguishable with any colour vision (https://jfly.uni-koeln.de/color/)
+COLOURS = ["#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442"]
+
+
+def figures(config: dict[str, Any]) -> list[Path]:
+    """Write ``learning_curves`` (PNG and PDF) to ``results/<name>/figures/``; returns the files."""
+    folder = Path("results", config["name"], "figures")
+    folder.mkdir(parents=True, exist_ok=True)
+    figure = learning_curves(config, read_results(config))
+    files = [folder / f"learning_curves.{kind}" for kind in ("png", "pdf")]
+    for file in files:
+        figure.savefig(file, dpi=150)
+    plt.close(figure)
+    return files
+
+
+def learning_curves(config: dict[str, Any], results: Results) -> plt.Figure:
+    """A row per model, a column per cost; thin lines are seeds, the thick line their mean."""
+    models, labels = list(config["models"]), list(config["methods"])
+    colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(labels)}
+    figure, axes = plt.subplots(
+        len(models),
+        len(COSTS),
+        figsize=(4 * len(COSTS), 2.9 * len(models) + 0.5),
+        squeeze=False,
+        sharey="row",
+        layout="constrained",
+    )
+    scores = results.scores
+    if not scores.empty:
+        scores = scores[scores["benchmark"] == AVERAGE]
+    for row, model in zip(axes, models, strict=True):
+        for axis, (cost, title) in zip(row, COSTS.items(), strict=True):
+            axis.set_xlabel(f"training {title}" if cost == "train_seconds" else title)
+            axis.grid(alpha=0.3)
+            for label in labels:
+                if scores.empty:
+                    continue
+                runs = scores[(scores["model"] == model) & (scores["label"] == label)]
+                for _, run in runs.groupby("seed"):
+                    axis.plot(run[cost], run["pass_at_1"], color=colours[label], lw=0.8, alpha=0.45)
+                mean = runs.groupby("step", as_index=False)[
+                    [c for c in COSTS if c != "step"] + ["pass_at_1"]
+                ].mean()
+                axis.plot(mean[cost], mean["pass_at_1"], color=colours[label], lw=2.2, label=label)
+        row[0].set_ylabel(f"{model}\npass@1, average")
+    handles, names = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=len(labels), frameon=False)
+    return figure

@@ -1,0 +1,93 @@
+"""The command line: a user's mistake is one line and exit code 2; a failed cell is exit code 1."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import small_config
+
+from gxpo import cli
+from gxpo.errors import CellError
+
+
+def run(monkeypatch, *arguments):
+    """Exit code of ``gxpo *arguments``."""
+    monkeypatch.setattr("sys.argv", ["gxpo", *map(str, arguments)])
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+    return exit_.value.code or 0
+
+
+@pytest.fixture
+def config(tiny_policy, workdir):
+    file = workdir / "config.yaml"
+    file.write_text(yaml.safe_dump(small_config(tiny_policy)))
+    return file
+
+
+def read_failure():
+    return json.loads(Path("results/test/runs/tiny/grpo/seed0/failure.json").read_text())
+
+
+CELL = ("--model", "tiny", "--label", "grpo", "--seed", 0)
+
+
+def test_check_lists_the_cells(config, monkeypatch, capsys):
+    assert run(monkeypatch, "check", config) == 0
+    assert capsys.readouterr().out == "results/test/runs/tiny/grpo/seed0\n"
+
+
+def test_a_users_mistake_is_one_line(workdir, monkeypatch, capsys):
+    assert run(monkeypatch, "check", "nowhere.yaml") == 2
+    captured = capsys.readouterr()
+    assert captured.err == "error: config file 'nowhere.yaml' does not exist\n"
+
+
+def test_a_model_that_cannot_be_loaded_names_itself(config, workdir, monkeypatch, capsys):
+    raw = yaml.safe_load(config.read_text())
+    raw["models"]["tiny"]["path"] = str(workdir / "no-model")
+    config.write_text(yaml.safe_dump(raw))
+    assert run(monkeypatch, "train", config, *CELL) == 2
+    error = capsys.readouterr().err.strip().split("\n")[-1]
+    assert error.startswith("error: model ")
+    assert "no-model" in error
+
+
+def test_stages_end_to_end(config, workdir, monkeypatch, capsys):
+    for stage in ("train", "evaluate"):
+        assert run(monkeypatch, stage, config, *CELL) == 0
+    assert run(monkeypatch, "tables", config) == 0
+    assert "pass@1 at the last checkpoint" in capsys.readouterr().out
+    assert run(monkeypatch, "figures", config) == 0
+    assert run(monkeypatch, "mlflow", config) == 0
+    assert "1 new runs" in capsys.readouterr().out
+    assert (workdir / "results" / "mlflow.db").exists()
+
+
+def test_a_failed_cell_leaves_its_reason(config, monkeypatch, capsys):
+    def fail(cell):
+        raise CellError("no learning signal")
+
+    monkeypatch.setattr("gxpo.train.train", fail)
+    assert run(monkeypatch, "train", config, *CELL) == 1
+    failure = read_failure()
+    assert failure == {"stage": "train", "reason": "no learning signal"}
+    assert "failed: no learning signal" in capsys.readouterr().err
+
+
+def test_a_crash_leaves_its_reason_and_its_traceback(config, monkeypatch):
+    def crash(cell):
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("gxpo.train.train", crash)
+    monkeypatch.setattr("sys.argv", ["gxpo", "train", str(config), *map(str, CELL)])
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
+    failure = read_failure()
+    assert failure["reason"] == "ZeroDivisionError: by zero"
+
+
+def test_warmstart_refuses_a_model_with_a_path(config, monkeypatch, capsys):
+    assert run(monkeypatch, "warmstart", config, "--model", "tiny") == 2
+    assert "has a path" in capsys.readouterr().err
