@@ -1,0 +1,39 @@
+# make demo | test | lint: each makes the environment (.venv, from the pins in envs/) when needed.
+VENV := .venv
+PYTHON ?= $(or $(shell command -v python3.12),$(shell command -v python3.11),python3)
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# One thread a process: tiny models on busy cores are many times slower with two.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test lint format pins clean
+
+demo: $(VENV)/ready
+	snakemake --cores 2
+
+test: $(VENV)/ready
+	python -m pytest
+
+lint: $(VENV)/ready
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow
+	mypy
+
+format: $(VENV)/ready
+	ruff check --fix .
+	ruff format .
+	snakefmt Snakefile workflow
+
+$(VENV)/ready: pyproject.toml envs/constraints.txt
+	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 13), "gxpo needs Python 3.11 or 3.12"'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet -c envs/constraints.txt -e '.[test]'
+	touch $@
+
+# After a change of dependencies: install, test, then write down what was tested.
+pins: $(VENV)/ready
+	pip freeze --exclude-editable | sed 's/^\(torch==[0-9.]*\)+.*/\1/' | sort -f > envs/constraints.txt
+	touch $(VENV)/ready
+
+clean:
+	rm -rf $(VENV) .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis

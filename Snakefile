@@ -1,0 +1,98 @@
+# Entry of the pipeline: config -> warmstart -> train -> evaluate -> tables, figures, mlflow.
+# `snakemake --cores 2` runs config/demo.yaml; `--configfile FILE` any other.
+import os
+import re
+import sys
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+from gxpo.config import (
+    cell_folder,
+    cells,
+    complete_config,
+    evaluation_sets,
+    get_cell,
+    refuse_duplicate_keys,
+)
+from gxpo.errors import UserError
+from gxpo.registry import method_file
+
+# `gxpo` of the same environment, whether or not it is activated.
+os.environ["PATH"] = os.pathsep.join(
+    [os.path.dirname(sys.executable), os.environ["PATH"]]
+)
+
+if "models" not in config:
+
+    configfile: os.path.join(workflow.basedir, "config/demo.yaml")
+
+
+try:
+    for file in workflow.configfiles:
+        refuse_duplicate_keys(file)
+    CONFIG = complete_config(config)
+except UserError as error:
+    raise WorkflowError(str(error))
+
+RESULTS = f"results/{CONFIG['name']}"
+RESOLVED = f"{RESULTS}/config.yaml"  # what the rules read: --config overrides included
+CELL = str(cell_folder(CONFIG["name"], "{model}", "{label}", "{seed}"))
+
+
+wildcard_constraints:
+    model="|".join(map(re.escape, CONFIG["models"])),
+    label="|".join(map(re.escape, CONFIG["methods"])),
+    seed=r"\d+",
+
+
+def cell_of(wildcards):
+    return get_cell(CONFIG, wildcards.model, wildcards.label, int(wildcards.seed))
+
+
+def every_cell(file):
+    """A file of every cell's folder."""
+    return [f"{cell.folder}/{file}" for cell in cells(CONFIG)]
+
+
+include: "workflow/rules/models.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        f"{RESULTS}/tables/tables.md",
+        f"{RESULTS}/figures/learning_curves.png",
+        f"{RESULTS}/mlflow.imported",
+
+
+onstart:
+    Path(RESULTS).mkdir(parents=True, exist_ok=True)
+    Path(RESOLVED).write_text(yaml.safe_dump(CONFIG, sort_keys=False))
+
+
+onsuccess:
+    print(Path(f"{RESULTS}/tables/tables.md").read_text())
+    print(f"tables:  {RESULTS}/tables/")
+    print(f"figures: {RESULTS}/figures/")
+    print("runs:    results/mlflow.db, to compare them in a browser:")
+    print(
+        "         mlflow ui --backend-store-uri sqlite:///results/mlflow.db --host 127.0.0.1"
+    )
+
+
+onerror:
+    # The cells that finished are still worth a table; the failed ones are listed in it.
+    shell(f"gxpo tables {RESOLVED} || true")
+    print(
+        f"some cells failed: {RESULTS}/tables/tables.md lists them with their reasons;"
+    )
+    print("run the same command again to retry them")

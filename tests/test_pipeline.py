@@ -1,0 +1,134 @@
+"""The whole pipeline through Snakemake, as a user runs it: small, with a cell that fails."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT
+from mlflow.tracking import MlflowClient
+
+BROKEN = """
+from gxpo.method import Method
+
+class Broken(Method):
+    def __init__(self):
+        pass
+
+    def update(self, batch):
+        raise RuntimeError("broken on purpose")
+"""
+
+
+def snakemake(folder, *arguments):
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
+    command += ["--cores", "2", "--keep-going", "--directory", folder, *arguments]
+    return subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, env=environment, timeout=600
+    )
+
+
+def jobs(dry_run):
+    """Rule and label of every job of a dry run."""
+    found, rule = [], None
+    for line in dry_run.stdout.splitlines() + dry_run.stderr.splitlines():
+        if line.startswith(("rule ", "localrule ")):
+            rule = line.split()[1].rstrip(":")
+        if "wildcards:" in line and "label=" in line:
+            found.append((rule, line.split("label=")[1].split(",")[0]))
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "broken.py").write_text(BROKEN)
+    shutil.copy(ROOT / "methods" / "gxpo.py", tmp_path / "mine.py")
+    config = {
+        "name": "smoke",
+        "seeds": [0],
+        "models": {"tiny": {"architecture": "qwen2", "warmstart_steps": 60}},
+        "methods": {
+            "grpo": {"method": "grpo"},
+            "mine": {"method": str(tmp_path / "mine.py"), "k": 3},
+            "broken": {"method": str(tmp_path / "broken.py")},
+        },
+        "train": {
+            "problems": "synthetic/train",
+            "steps": 3,
+            "completions_per_step": 16,
+            "num_generations": 4,
+            "max_completion_length": 16,
+            "learning_rate": 1e-4,
+        },
+        "evaluate": {
+            "every": 3,
+            "benchmarks": {"words": {"problems": "synthetic/test", "limit": 8, "samples": 2}},
+            "selection": {"problems": "synthetic/selection", "limit": 8, "samples": 2},
+        },
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    return tmp_path
+
+
+@pytest.mark.pipeline
+def test_the_whole_pipeline(folder):
+    configfile = ("--configfile", folder / "config.yaml")
+    results = folder / "results" / "smoke"
+
+    # A broken method: its cell fails, the others finish, the tables list it, the exit code says so.
+    first = snakemake(folder, *configfile)
+    assert first.returncode != 0
+    unfinished = pd.read_csv(results / "tables" / "unfinished.csv")
+    assert unfinished[["label", "state"]].values.tolist() == [["broken", "failed"]]
+    assert unfinished["reason"][0] == "train: RuntimeError: broken on purpose"
+    accuracy = pd.read_csv(results / "tables" / "accuracy.csv")
+    assert set(accuracy["label"]) == {"grpo", "mine"}
+    assert set(accuracy["benchmark"]) == {"words", "average"}
+
+    # Without it, nothing is trained again: what was missing is made.
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    del config["methods"]["broken"]
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    weights = {p: p.stat().st_mtime_ns for p in results.glob("runs/*/*/*/state/*/*.safetensors")}
+    second = snakemake(folder, *configfile)
+    assert second.returncode == 0, second.stderr
+    assert weights == {
+        p: p.stat().st_mtime_ns for p in results.glob("runs/*/*/*/state/*/*.safetensors")
+    }
+    assert "mlflow ui --backend-store-uri sqlite:///results/mlflow.db --host 127.0.0.1" in (
+        second.stdout
+    )
+    assert len(pd.read_csv(results / "tables" / "unfinished.csv")) == 0
+    assert (results / "figures" / "learning_curves.png").stat().st_size > 10_000
+    assert (results / "figures" / "learning_curves.pdf").exists()
+    client = MlflowClient(f"sqlite:///{folder}/results/mlflow.db")
+    experiment = client.get_experiment_by_name("smoke")
+    assert len(client.search_runs([experiment.experiment_id])) == 2
+
+    # Again: nothing to do.
+    third = snakemake(folder, *configfile)
+    assert "Nothing to be done" in third.stdout + third.stderr
+
+    # Editing a method's file reruns that method's cells and no other.
+    with (folder / "mine.py").open("a") as file:
+        file.write("\n# edited\n")
+    edited = jobs(snakemake(folder, *configfile, "-n"))
+    assert set(edited) == {("train", "mine"), ("evaluate", "mine")}
+
+    # A new seed trains the new cells only.
+    more = jobs(snakemake(folder, *configfile, "-n", "--config", "seeds=[0, 1]"))
+    assert more.count(("train", "grpo")) == 1
+
+
+@pytest.mark.pipeline
+def test_a_wrong_config_stops_before_any_job(folder):
+    result = snakemake(folder, "--configfile", folder / "config.yaml", "--config", "seeds=[0, -1]")
+    assert result.returncode != 0
+    output = result.stdout + result.stderr
+    assert "config: seeds.1: -1 is less than the minimum of 0" in output
+    assert "Traceback" not in output
+    assert not (folder / "results").exists()

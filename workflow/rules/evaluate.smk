@@ -1,0 +1,20 @@
+# Every checkpoint of a cell, in one process.
+
+
+rule evaluate:
+    input:
+        run=f"{CELL}/run.json",
+        problems=problem_files(
+            spec["problems"] for spec in evaluation_sets(CONFIG["evaluate"]).values()
+        ),
+    output:
+        scores=f"{CELL}/scores.csv",
+        samples=f"{CELL}/samples.jsonl.gz",
+    log:
+        f"{RESULTS}/logs/evaluate/{{model}}/{{label}}/seed{{seed}}.log",
+    threads: lambda wildcards: cell_of(wildcards).model_spec["threads"]
+    params:
+        settings=CONFIG["evaluate"],
+    shell:
+        "gxpo evaluate {RESOLVED} --model {wildcards.model} --label {wildcards.label}"
+        " --seed {wildcards.seed} 2>&1 | tee {log}"

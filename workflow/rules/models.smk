@@ -1,0 +1,13 @@
+# Tiny policies, made here so that the default run needs no model hub.
+
+
+rule warmstart:
+    output:
+        directory(f"{RESULTS}/models/{{model}}"),
+    log:
+        f"{RESULTS}/logs/warmstart/{{model}}.log",
+    threads: 1
+    params:
+        spec=lambda wildcards: CONFIG["models"][wildcards.model],
+    shell:
+        "gxpo warmstart {RESOLVED} --model {wildcards.model} 2>&1 | tee {log}"

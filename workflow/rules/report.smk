@@ -1,0 +1,43 @@
+# What people look at, made from all finished cells.
+
+
+rule tables:
+    input:
+        every_cell("metrics.jsonl"),
+        every_cell("scores.csv"),
+    output:
+        multiext(
+            f"{RESULTS}/tables/",
+            "tables.md",
+            "accuracy.csv",
+            "differences.csv",
+            "speedup.csv",
+            "unfinished.csv",
+        ),
+    params:
+        labels=list(CONFIG["methods"]),
+    shell:
+        "gxpo tables {RESOLVED} > /dev/null"
+
+
+rule figures:
+    input:
+        every_cell("metrics.jsonl"),
+        every_cell("scores.csv"),
+    output:
+        multiext(f"{RESULTS}/figures/learning_curves", ".png", ".pdf"),
+    params:
+        labels=list(CONFIG["methods"]),
+    shell:
+        "gxpo figures {RESOLVED} > /dev/null"
+
+
+rule mlflow:
+    input:
+        every_cell("run.json"),
+        every_cell("scores.csv"),
+    output:
+        # the database itself is shared by all configs, so no rule owns it
+        touch(f"{RESULTS}/mlflow.imported"),
+    shell:
+        "gxpo mlflow {RESOLVED} --database results/mlflow.db"
