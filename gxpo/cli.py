@@ -80,11 +80,16 @@ def evaluate(config: Config, model: Model, label: Label, seed: Seed) -> None:
 
 
 @app.command()
-def tables(config: Config) -> None:
+def tables(
+    config: Config,
+    out: Annotated[Path | None, typer.Option(help="default: results/<name>/tables")] = None,
+) -> None:
     """Make the tables (CSV, Markdown) from whatever has finished, and print them."""
     from gxpo.tables import tables as run
 
-    folder = run(configuration.read_config(config))
+    checked = configuration.read_config(config)
+    folder = out or Path("results", checked["name"], "tables")
+    run(checked, folder)
     typer.echo((folder / "tables.md").read_text(encoding="utf-8"))
 
 

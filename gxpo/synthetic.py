@@ -103,7 +103,7 @@ def _split_of(start: int, first: int, second: int) -> str:
 
 
 def synthetic_problems(split: str, count: int) -> list[Problem]:
-    """``count`` problems of a split, always the same ones. Raises UserError for an unknown split."""
+    """``count`` problems of a split, always the same. Raises UserError for an unknown split."""
     if split not in SPLITS:
         raise UserError(f"unknown synthetic split {split!r}: known are {', '.join(SPLITS)}")
     rng = random.Random(f"synthetic/{split}")

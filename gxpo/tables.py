@@ -15,11 +15,10 @@ from gxpo.statistics import seed_interval
 GROUP = ["model", "label", "method"]
 
 
-def tables(config: dict[str, Any]) -> Path:
+def tables(config: dict[str, Any], folder: Path) -> None:
     """Write ``accuracy``, ``differences``, ``speedup`` and ``unfinished`` (CSV) and ``tables.md``
-    to ``results/<name>/tables/``; returns that folder. Made from whatever has finished."""
+    to ``folder``. Made from whatever has finished."""
     results = read_results(config)
-    folder = Path("results", config["name"], "tables")
     folder.mkdir(parents=True, exist_ok=True)
     made = {
         "accuracy": accuracy_table(results),
@@ -30,7 +29,6 @@ def tables(config: dict[str, Any]) -> Path:
     for name, table in made.items():
         table.to_csv(folder / f"{name}.csv", index=False)
     (folder / "tables.md").write_text(_markdown(config, results, made), encoding="utf-8")
-    return folder
 
 
 def accuracy_table(results: Results) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Tables on made-up runs whose answers are known."""
 
 import math
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -33,6 +34,12 @@ def linear(cell, benchmark, step):
     slope = 0.02 if cell.label == "fast" else 0.01
     shift = {"words": 0.4, "hard": 0.3, "selection": 0.5}[benchmark]
     return shift + 0.01 * cell.seed + min(slope * step, 0.08)
+
+
+def made_tables(config):
+    """tables.md, after making all tables where the pipeline does."""
+    tables(config, Path("results/test/tables"))
+    return Path("results/test/tables/tables.md").read_text()
 
 
 def row_of(table, **where):
@@ -102,7 +109,7 @@ def test_a_seed_that_never_reaches_the_peak_is_counted_as_such(config):
 
 def test_never_reached_is_empty(config):
     fabricate(config, lambda cell, b, s: 0.1 if cell.label == "fast" else linear(cell, b, s))
-    tables(config)
+    made_tables(config)
     table = pd.read_csv("results/test/tables/speedup.csv")
     row = row_of(table, label="fast")
     assert row["n_reached"] == 0
@@ -116,14 +123,14 @@ def test_one_seed_has_no_interval(config):
     row = row_of(accuracy_table(read_results(config)), label="base", benchmark="words")
     assert row["n_seeds"] == 1
     assert math.isnan(row["ci_low"])
-    assert "n=1, no interval" in (tables(config) / "tables.md").read_text()
+    assert "n=1, no interval" in made_tables(config)
 
 
 def test_failed_and_missing_cells_are_listed_and_never_a_result(config):
     fabricate(config, lambda cell, b, s: None if cell.seed == 2 else linear(cell, b, s))
     failed = cells(config)[0]
     record_failure(failed.folder, "train", "gradient norm is nan")  # though files lie there
-    text = (tables(config) / "tables.md").read_text()
+    text = made_tables(config)
     unfinished = pd.read_csv("results/test/tables/unfinished.csv")
     assert unfinished["state"].tolist() == ["failed", "missing", "missing"]
     assert unfinished["reason"][0] == "train: gradient norm is nan"
@@ -136,7 +143,7 @@ def test_failed_and_missing_cells_are_listed_and_never_a_result(config):
 
 
 def test_nothing_finished_yet_is_no_crash(config):
-    text = (tables(config) / "tables.md").read_text()
+    text = made_tables(config)
     assert text.count("nothing finished yet") == 3
     assert len(pd.read_csv("results/test/tables/unfinished.csv")) == 6
 
