@@ -9,6 +9,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import pandas as pd
 
 from gxpo.results import AVERAGE, COSTS, Results, read_results
 
@@ -40,24 +41,27 @@ def learning_curves(config: dict[str, Any], results: Results) -> plt.Figure:
         sharey="row",
         layout="constrained",
     )
-    scores = results.scores
-    if not scores.empty:
-        scores = scores[scores["benchmark"] == AVERAGE]
     for row, model in zip(axes, models, strict=True):
+        row[0].set_ylabel(f"{model}\npass@1, average")
         for axis, (cost, title) in zip(row, COSTS.items(), strict=True):
             axis.set_xlabel(f"training {title}" if cost == "train_seconds" else title)
             axis.grid(alpha=0.3)
             for label in labels:
-                if scores.empty:
-                    continue
-                runs = scores[(scores["model"] == model) & (scores["label"] == label)]
-                for _, run in runs.groupby("seed"):
-                    axis.plot(run[cost], run["pass_at_1"], color=colours[label], lw=0.8, alpha=0.45)
-                mean = runs.groupby("step", as_index=False)[
-                    [c for c in COSTS if c != "step"] + ["pass_at_1"]
-                ].mean()
-                axis.plot(mean[cost], mean["pass_at_1"], color=colours[label], lw=2.2, label=label)
-        row[0].set_ylabel(f"{model}\npass@1, average")
+                _draw(axis, results.scores, model, label, cost, colours[label])
     handles, names = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=len(labels), frameon=False)
     return figure
+
+
+def _draw(
+    axis: plt.Axes, scores: pd.DataFrame, model: str, label: str, cost: str, colour: str
+) -> None:
+    """The seeds of one label and their mean, checkpoint by checkpoint."""
+    if scores.empty:
+        return
+    mine = (scores["model"] == model) & (scores["label"] == label)
+    runs = scores[mine & (scores["benchmark"] == AVERAGE)]
+    for _, run in runs.groupby("seed"):
+        axis.plot(run[cost], run["pass_at_1"], color=colour, lw=0.8, alpha=0.45)
+    mean = runs.groupby("step")[[*COSTS, "pass_at_1"]].mean()
+    axis.plot(mean[cost], mean["pass_at_1"], color=colour, lw=2.2, label=label)

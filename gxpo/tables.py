@@ -60,42 +60,48 @@ def difference_table(results: Results) -> pd.DataFrame:
 def speedup_table(results: Results) -> pd.DataFrame:
     """Cost of reaching GRPO's peak on the selection split, by the papers' definition.
 
-    The peak is the highest pass@1 of the baseline's checkpoints with the same model and seed; it
-    costs the baseline what its argmax cost, any other label what its first checkpoint at or above
-    the peak cost. Means are over the seeds that reached it (n_reached of n_seeds), speedups are
-    ratios of means over those seeds; empty where no seed reached it. This definition favours the
-    rival (argmax against first crossing): read n_reached and the differences beside it.
+    The peak is the highest pass@1 of the baseline's trained checkpoints with the same model and
+    seed; it costs the baseline what its argmax cost, any other label what its first checkpoint at
+    or above the peak cost. Means are over the seeds that reached it (n_reached of n_seeds),
+    speedups are ratios of means over those seeds; empty where no seed reached it. This definition
+    favours the rival (argmax against first crossing): read n_reached and the differences beside it.
     """
     columns = [*GROUP, "n_seeds", "n_reached", "steps", "seconds", "backward_passes"]
     columns += ["step_speedup", "wall_clock_speedup", "backward_pass_speedup", "active_fraction"]
     if results.scores.empty:
         return pd.DataFrame(columns=columns)
-    selection = results.scores[results.scores["benchmark"] == "selection"]
+    scores = results.scores
+    trained = scores[(scores["benchmark"] == "selection") & (scores["step"] > 0)]
     rows = []
-    for key, runs in selection.groupby(GROUP, sort=False):
-        own, peak = [], []
-        for seed, run in runs.groupby("seed"):
-            baseline = selection[
-                (selection["model"] == key[0])
-                & (selection["label"] == results.baseline)
-                & (selection["seed"] == seed)
-            ]
-            if baseline.empty:
-                continue
-            best = baseline.loc[baseline["pass_at_1"].idxmax()]
-            trained = run[run["step"] > 0]
-            if key[1] == results.baseline:
-                reached = baseline[baseline["step"] == best["step"]]
-            else:
-                reached = trained[trained["pass_at_1"] >= best["pass_at_1"]]
-            if len(reached):
-                own.append(reached.sort_values("step").iloc[0][list(COSTS)])
-                peak.append(best[list(COSTS)])
-        costs = [_mean(own, cost) for cost in COSTS]
-        ratios = [_ratio(_mean(peak, cost), _mean(own, cost)) for cost in COSTS]
-        active = _active_fraction(results.steps, key[0], key[1])
+    for key, runs in trained.groupby(GROUP, sort=False):
+        model, label, _ = key
+        baselines = trained[(trained["model"] == model) & (trained["label"] == results.baseline)]
+        own, peaks = _costs_to_peak(runs, baselines, label == results.baseline)
+        costs = [own[cost].mean() for cost in COSTS]
+        ratios = [peaks[cost].mean() / own[cost].mean() for cost in COSTS]
+        active = _active_fraction(results.steps, model, label)
         rows.append((*key, runs["seed"].nunique(), len(own), *costs, *ratios, active))
     return pd.DataFrame(rows, columns=columns)
+
+
+def _costs_to_peak(
+    runs: pd.DataFrame, baselines: pd.DataFrame, is_baseline: bool
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What reaching the baseline's peak cost a label and the baseline: a row for every seed that
+    reached it, the columns of ``COSTS``. Empty frames where none did."""
+    own, peaks = [], []
+    for seed, run in runs.groupby("seed"):
+        baseline = baselines[baselines["seed"] == seed]
+        if baseline.empty:
+            continue
+        peak = baseline.loc[baseline["pass_at_1"].idxmax()]
+        reached = run[run["pass_at_1"] >= peak["pass_at_1"]].sort_values("step")
+        if is_baseline:
+            reached = reached[reached["step"] == peak["step"]]
+        if len(reached):
+            own.append(reached.iloc[0])
+            peaks.append(peak)
+    return pd.DataFrame(own, columns=[*COSTS]), pd.DataFrame(peaks, columns=[*COSTS])
 
 
 def _last_checkpoint(results: Results) -> Iterator[tuple[tuple[str, ...], str, pd.Series]]:
@@ -113,14 +119,6 @@ def _active_fraction(steps: pd.DataFrame, model: str, label: str) -> float:
     """Share of steps on which the rule itself acted, not its GRPO fallback; NaN without a gate."""
     run = steps[(steps["model"] == model) & (steps["label"] == label)]
     return float(run["method/active"].mean()) if "method/active" in run else math.nan
-
-
-def _mean(rows: list[pd.Series], column: str) -> float:
-    return float(pd.DataFrame(rows)[column].mean()) if rows else math.nan
-
-
-def _ratio(baseline: float, own: float) -> float:
-    return baseline / own if own > 0 and baseline > 0 else math.nan
 
 
 def _markdown(config: dict[str, Any], results: Results, made: dict[str, pd.DataFrame]) -> str:
