@@ -87,12 +87,16 @@ onsuccess:
     print(f"tables:  {RESULTS}/tables/")
     print(f"figures: {RESULTS}/figures/")
     print("runs:    results/mlflow.db, to compare them in a browser:")
-    print("         mlflow ui --backend-store-uri sqlite:///results/mlflow.db --host 127.0.0.1")
+    print(
+        "         mlflow ui --backend-store-uri sqlite:///results/mlflow.db --host 127.0.0.1"
+    )
 
 
 onerror:
     # What has finished is still worth a table, and the failed cells are listed in it. It stands in a
     # folder of its own, so that it never passes for the whole result.
     shell(f"gxpo tables {RESOLVED} --out {UNFINISHED} || true")
-    print(f"some cells failed: {UNFINISHED}/tables.md lists them with their reasons;")
+    print(
+        f"some cells failed: {UNFINISHED}/tables.md lists them with their reasons;"
+    )
     print("run the same command again to retry them")
