@@ -1,6 +1,9 @@
 # make demo | test | lint: each makes the environment (.venv, from the pins in envs/) when needed.
 VENV := .venv
-PYTHON ?= $(or $(shell command -v python3.12),$(shell command -v python3.11),python3)
+# The first that runs and is of a supported version: a name on the PATH may be an empty shim.
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))
+PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
+	$$p -c '$(SUPPORTED)' 2> /dev/null && echo $$p && break; done)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # One thread a process: tiny models on busy cores are many times slower with two.
 export OMP_NUM_THREADS ?= 1
@@ -25,7 +28,7 @@ format: $(VENV)/ready
 	snakefmt Snakefile workflow
 
 $(VENV)/ready: pyproject.toml envs/constraints.txt
-	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 13), "gxpo needs Python 3.11 or 3.12"'
+	@test -n "$(PYTHON)" || { echo "gxpo needs Python 3.11 or 3.12 on the PATH" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet -c envs/constraints.txt -e '.[test]'
 	touch $@
