@@ -122,13 +122,16 @@ def test_the_whole_pipeline(folder):
     assert set(edited) == {("train", "mine"), ("evaluate", "mine")}
 
     # A new seed trains the new cells only.
-    more = jobs(snakemake(folder, *configfile, "-n", "--config", "seeds=[0, 1]"))
+    (folder / "config.yaml").write_text(yaml.safe_dump(config | {"seeds": [0, 1]}))
+    more = jobs(snakemake(folder, *configfile, "-n"))
     assert more.count(("train", "grpo")) == 1
 
 
 @pytest.mark.pipeline
 def test_a_wrong_config_stops_before_any_job(folder):
-    result = snakemake(folder, "--configfile", folder / "config.yaml", "--config", "seeds=[0, -1]")
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    (folder / "config.yaml").write_text(yaml.safe_dump(config | {"seeds": [0, -1]}))
+    result = snakemake(folder, "--configfile", folder / "config.yaml")
     assert result.returncode != 0
     output = result.stdout + result.stderr
     assert "config: seeds.1: -1 is less than the minimum of 0" in output
