@@ -213,7 +213,8 @@ def _identity(cell: Cell, problems_hash: str) -> str:
         for path in Path(cell.model_path).glob("*.safetensors")
     )
     method_source = method_file(cell.method).read_text(encoding="utf-8")
-    parts = [asdict(cell), problems_hash, weights, method_source]
+    settings = asdict(cell) | {"evaluate": cell.evaluate["every"]}  # what is evaluated changes none
+    parts = [settings, problems_hash, weights, method_source]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -8,8 +8,6 @@ from gxpo.config import cells
 from gxpo.metrics import COLUMNS, append_row
 from gxpo.runs import write_json
 
-STEPS = 20
-
 
 def fabricate(config, curve, seconds_per_step=None, passes_per_step=None, active=None):
     """Write run.json, metrics.jsonl and scores.csv of every cell of a completed config.
