@@ -80,7 +80,7 @@ rule all:
     default_target: True
     input:
         f"{RESULTS}/tables/tables.md",
-        f"{RESULTS}/figures/learning_curves.png",
+        f"{RESULTS}/figures/suite_learning_curves.png",
         f"{RESULTS}/mlflow.imported",
 
 

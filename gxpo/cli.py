@@ -152,21 +152,24 @@ def tables(
     config: Config,
     out: Annotated[Path | None, typer.Option(help="default: results/<name>/tables")] = None,
 ) -> None:
-    """Make the tables (CSV, Markdown) from whatever has finished, and print them."""
-    from gxpo.tables import tables as run
+    """Make the tables (CSV, Markdown, LaTeX) from whatever has finished, and print them."""
+    from gxpo.results import read_results
+    from gxpo.tables import make_tables, write_tables
 
     checked = configuration.read_config(config)
     folder = out or Path("results", checked["name"], "tables")
-    run(checked, folder)
+    write_tables(make_tables(read_results(checked)), checked["name"], folder)
     typer.echo((folder / "tables.md").read_text(encoding="utf-8"))
 
 
 @app.command()
 def figures(config: Config) -> None:
-    """Draw the learning curves (PNG, PDF) from whatever has finished."""
-    from gxpo.figures import figures as run
+    """Draw the figures (PNG, PDF) from whatever has finished."""
+    from gxpo.figures import draw_figures
+    from gxpo.results import read_results
 
-    for file in run(configuration.read_config(config)):
+    checked = configuration.read_config(config)
+    for file in draw_figures(read_results(checked), Path("results", checked["name"], "figures")):
         typer.echo(str(file))
 
 

@@ -166,9 +166,10 @@ def evaluation_sets(evaluate: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {**evaluate["benchmarks"], "selection": evaluate["selection"]}
 
 
-def due_labels(sets: dict[str, dict[str, Any]], last: bool) -> list[str]:
-    """The labels of ``sets`` that a checkpoint is evaluated on. last: it is the run's last one."""
-    return [label for label, spec in sets.items() if last or spec.get("at") != "last"]
+def due_labels(sets: dict[str, dict[str, Any]], final: bool) -> list[str]:
+    """The labels of ``sets`` that a checkpoint is evaluated on. final: it is one that is reported:
+    the run's last, or the one that the selection split chooses."""
+    return [label for label, spec in sets.items() if final or spec.get("at") != "last"]
 
 
 def hub_models(config: dict[str, Any]) -> dict[str, str | None]:

@@ -35,7 +35,7 @@ from gxpo.models import (
 )
 from gxpo.problems import content_hash, load_problems
 from gxpo.progress import progress_bar
-from gxpo.runs import FAILURE, RUN, SAMPLES, SCORES, checkpoint_folder
+from gxpo.runs import FAILURE, PROBLEM_SCORES, RUN, SAMPLES, SCORES, checkpoint_folder
 from gxpo.sampler import Sampler
 from gxpo.sampler_hf import TransformersSampler
 from gxpo.sampler_vllm import VLLMSampler
@@ -45,12 +45,26 @@ TASKS = Path(__file__).parent / "tasks"
 
 def evaluate(cell: Cell) -> None:
     """Evaluate a trained cell's checkpoints on every benchmark and on the selection split; write
-    ``scores.csv`` and ``samples.jsonl.gz``. What a killed evaluation has finished is kept."""
+    ``scores.csv``, ``problems.parquet`` and ``samples.jsonl.gz``. Benchmarks with ``at: last`` are
+    left for the last checkpoint and the one that the selection split then chooses. What a killed
+    evaluation has finished is kept."""
     folder = cell.folder
     (folder / FAILURE).unlink(missing_ok=True)
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     steps = json.loads((folder / RUN).read_text(encoding="utf-8"))["checkpoints"]
-    identities = _identities(cell, steps)
+    sets = evaluation_sets(cell.evaluate)
+    due = {step: due_labels(sets, final=step == steps[-1]) for step in steps}
+    parts = _finish(cell, due)
+    chosen = {_chosen(parts, steps): due_labels(sets, final=True)}
+    if any((step, label) not in parts for step, labels in chosen.items() for label in labels):
+        parts |= _finish(cell, chosen)
+    _write_results(folder, [parts[step, k] for step in steps for k in sets if (step, k) in parts])
+
+
+def _finish(cell: Cell, due: dict[int, list[str]]) -> dict[tuple[int, str], Part]:
+    """The parts of the evaluation that are due at each step: those that stand already are read,
+    the others are drawn and written."""
+    identities = _identities(cell, due)
     parts: dict[tuple[int, str], Part] = {}
     for (step, label), identity in identities.items():
         part = read_part(cell, step, label, identity)
@@ -59,8 +73,8 @@ def evaluate(cell: Cell) -> None:
     name = f"evaluate {cell.model} {cell.label} seed{cell.seed}"
     bar = progress_bar(name, len(identities), initial=len(parts))
     tasks = _Tasks(cell)
-    for step in steps:
-        missing = [label for s, label in identities if s == step and (s, label) not in parts]
+    for step, labels in due.items():
+        missing = [label for label in labels if (step, label) not in parts]
         for label, part in _evaluate(cell, step, missing, tasks) if missing else ():
             part["identity"] = identities[step, label]
             write_part(cell, step, label, part)
@@ -69,7 +83,16 @@ def evaluate(cell: Cell) -> None:
             bar.set_postfix_str(reached, refresh=False)
             bar.update()
     bar.close()
-    _write_results(folder, [parts[key] for key in identities])
+    return parts
+
+
+def _chosen(parts: dict[tuple[int, str], Part], steps: list[int]) -> int:
+    """The trained checkpoint with the highest pass@1 on the selection split, the earliest of
+    equals."""
+    return max(
+        (step for step in steps if step or len(steps) == 1),
+        key=lambda step: (parts[step, "selection"]["score"]["pass_at_1"], -step),
+    )
 
 
 def sampling_seed(cell_seed: int, step: int, label: str) -> int:
@@ -80,8 +103,8 @@ def sampling_seed(cell_seed: int, step: int, label: str) -> int:
     return int.from_bytes(digest[:4], "big") % 2**31
 
 
-def _identities(cell: Cell, steps: list[int]) -> dict[tuple[int, str], str]:
-    """Of every part of the evaluation, in the order of the results."""
+def _identities(cell: Cell, due: dict[int, list[str]]) -> dict[tuple[int, str], str]:
+    """Of the parts that are due at each step."""
     sets = evaluation_sets(cell.evaluate)
     settings = {
         label: [
@@ -97,8 +120,8 @@ def _identities(cell: Cell, steps: list[int]) -> dict[tuple[int, str], str]:
             checkpoint_folder(cell.folder, step),
             [sampling_seed(cell.seed, step, label), *settings[label]],
         )
-        for step in steps
-        for label in due_labels(sets, last=step == steps[-1])
+        for step, labels in due.items()
+        for label in labels
     }
 
 
@@ -233,10 +256,20 @@ def _part(step: int, label: str, samples: int, results: Any, sampler: Sampler) -
 
 def _write_results(folder: Path, parts: list[Part]) -> None:
     """``scores.csv`` last: it says that the cell is finished."""
+    write_atomically(folder / PROBLEM_SCORES, problem_table([r for p in parts for r in p["rows"]]))
     lines = (json.dumps(row) + "\n" for part in parts for row in part["rows"])
     write_atomically(folder / SAMPLES, gzip.compress("".join(lines).encode(), mtime=0))
     table = pd.DataFrame([part["score"] for part in parts])
     write_atomically(folder / SCORES, table.to_csv(index=False))
+
+
+def problem_table(samples: list[dict[str, Any]]) -> bytes:
+    """Parquet: step, benchmark, problem, correct (of its samples), samples; in small row groups, so
+    that one checkpoint is read without the others."""
+    keys = ["step", "benchmark", "problem"]
+    correct = pd.DataFrame(samples)[[*keys, "correct"]].groupby(keys, sort=False)["correct"]
+    counts = correct.agg(correct="sum", samples="size").reset_index().sort_values("step")
+    return counts.to_parquet(index=False, row_group_size=4096)
 
 
 def _number(value: Any) -> float | None:

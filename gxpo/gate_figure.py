@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from gxpo.figures import COLOURS
+from gxpo.palette import COLOURS
 
 MARKERS = "osD^vP"
 

@@ -22,7 +22,7 @@ from gxpo.method import Gate, WindowGate, make_gate
 from gxpo.metrics import read_rows
 from gxpo.progress import progress_bar
 from gxpo.runs import METRICS
-from gxpo.tables import markdown_table
+from gxpo.tables.table import markdown_table
 
 SCALES = np.logspace(np.log10(0.03), np.log10(30), 13)  # of the gradient norm: quarter decades
 SPREAD = 0.2  # standard deviation over mean

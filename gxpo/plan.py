@@ -170,7 +170,8 @@ def _cell_row(
     train, entry = cell.train, config["models"][cell.model]
     sets = evaluation_sets(cell.evaluate)
     checkpoints = checkpoint_steps(train["steps"], cell.evaluate["every"])
-    due = [k for s in checkpoints for k in due_labels(sets, last=s == checkpoints[-1])]
+    reported = checkpoints[-2:]  # the last, and one that selection chooses; at most so many
+    due = [k for s in checkpoints for k in due_labels(sets, final=s in reported)]
     rollouts = train["steps"] * train["completions_per_step"]
     graded = sum((counts[k] or 0) * sets[k]["samples"] for k in due)
     longest = train["max_completion_length"]

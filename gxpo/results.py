@@ -1,7 +1,8 @@
-"""Finished cells read back as data frames: what tables, figures and MLflow are made from."""
+"""Finished cells read back as data frames: what tables, figures and the report are made from."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,52 +10,124 @@ import pandas as pd
 
 from gxpo.config import Cell, cells
 from gxpo.metrics import read_rows
-from gxpo.runs import METRICS, SCORES, status
+from gxpo.registry import accepted_hyperparameters, method_class
+from gxpo.runs import METRICS, PROBLEM_SCORES, RUN, SCORES, status
 
 BASELINE_METHOD = "grpo"
 AVERAGE = "average"
-COSTS = {"step": "steps", "train_seconds": "seconds", "backward_passes": "backward passes"}
+SELECTION = "selection"
+GROUP = ["model", "label", "method"]
+COSTS = {
+    "step": "steps",
+    "train_seconds": "seconds",
+    "backward_passes": "backward passes",
+    "tokens": "tokens",
+}
+"""What reaching a checkpoint cost. Seconds: the harness's clock, without evaluation and
+checkpointing. Tokens: generated for rollouts, and through forward and backward passes."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """The finished cells of a configuration.
+    """The finished cells of a configuration, in its order of models, labels and seeds.
 
-    scores: model, label, method, seed, benchmark, step, pass_at_1 and what reaching that step cost
-        (train_seconds, backward_passes); ``average`` is the mean over the reported benchmarks,
-        at the checkpoints that were evaluated on all of them.
+    config: the completed configuration.
+    scores: model, label, method, seed, the columns of ``scores.csv`` and ``COSTS``; ``average`` is
+        the mean over the reported benchmarks, at the checkpoints evaluated on all of them.
     steps: model, label, method, seed and the columns of ``metrics.jsonl``.
-    unfinished: model, label, seed, state (failed or missing) and reason of all other cells.
+    cells: a row for every cell, finished or not: model, label, method, seed, state (finished,
+        failed, missing), reason, learning_rate, hyperparameters (a dict, with the method's
+        defaults), run (``run.json`` as a dict; empty where it is missing).
     baseline: the label that others are compared with (the first whose method is grpo), if any.
     """
 
+    config: dict[str, Any]
     scores: pd.DataFrame
     steps: pd.DataFrame
-    unfinished: pd.DataFrame
+    cells: pd.DataFrame
     baseline: str | None
+
+    @property
+    def unfinished(self) -> pd.DataFrame:
+        """model, label, seed, state and reason of all cells that have not finished."""
+        rest = self.cells[self.cells["state"] != "finished"]
+        return rest[["model", "label", "seed", "state", "reason"]].reset_index(drop=True)
+
+    @property
+    def last_scores(self) -> pd.DataFrame:
+        """``scores`` at each cell's last checkpoint."""
+        if self.scores.empty:
+            return self.scores
+        last = self.scores.groupby([*GROUP, "seed"])["step"].transform("max")
+        return self.scores[self.scores["step"] == last]
+
+    @property
+    def chosen_scores(self) -> pd.DataFrame:
+        """``scores`` at each cell's trained checkpoint with the highest pass@1 on the selection
+        split (the earliest of equals); its benchmark samples took no part in the choice."""
+        if self.scores.empty:
+            return self.scores
+        selection = self.scores["benchmark"] == SELECTION
+        judged = self.scores[selection & (self.scores["step"] > 0)]
+        keys = [*GROUP, "seed"]
+        best = judged.loc[judged.groupby(keys)["pass_at_1"].idxmax(), [*keys, "step"]]
+        return self.scores.merge(best, on=[*keys, "step"])
 
 
 def read_results(config: dict[str, Any]) -> Results:
     """Read what has finished so far; cells that have not are listed, never dropped."""
-    scores, steps, unfinished = [], [], []
+    scores, steps, about = [], [], []
+    defaults = {label: _defaults(spec["method"]) for label, spec in config["methods"].items()}
     for cell in cells(config):
         state, reason = status(cell)
+        about.append(_about(cell, state, reason, defaults[cell.label]))
         if state != "finished":
-            unfinished.append(
-                {"model": cell.model, "label": cell.label, "seed": cell.seed}
-                | {"state": state, "reason": reason}
-            )
             continue
         rows = _tag(pd.DataFrame(read_rows(cell.folder / METRICS)), cell)
+        rows["tokens"] = rows[["rollout_tokens", "forward_tokens", "backward_tokens"]].sum(axis=1)
         steps.append(rows)
         scores.append(_with_costs(_with_average(read_scores(cell)), rows).pipe(_tag, cell))
     baselines = [k for k, v in config["methods"].items() if v["method"] == BASELINE_METHOD]
     return Results(
+        config=config,
         scores=_stack(scores),
         steps=_stack(steps),
-        unfinished=pd.DataFrame(unfinished, columns=["model", "label", "seed", "state", "reason"]),
+        cells=pd.DataFrame(about),
         baseline=baselines[0] if baselines else None,
     )
+
+
+def read_scores(cell: Cell) -> pd.DataFrame:
+    """``scores.csv`` of a cell."""
+    return pd.read_csv(cell.folder / SCORES)
+
+
+def read_problem_scores(cell: Cell, steps: list[int]) -> pd.DataFrame:
+    """step, benchmark, problem, correct (of its samples), samples at some of a cell's checkpoints.
+
+    Reads only those rows of ``problems.parquet``: a run of the papers' size has a hundred thousand.
+    """
+    return pd.read_parquet(cell.folder / PROBLEM_SCORES, filters=[("step", "in", steps)])
+
+
+def _about(cell: Cell, state: str, reason: str, defaults: dict[str, Any]) -> dict[str, Any]:
+    file = cell.folder / RUN
+    return {
+        "model": cell.model,
+        "label": cell.label,
+        "method": cell.method,
+        "seed": cell.seed,
+        "state": state,
+        "reason": reason,
+        "learning_rate": cell.train["learning_rate"],
+        "hyperparameters": defaults | cell.hyperparameters,
+        "run": json.loads(file.read_text(encoding="utf-8")) if file.exists() else {},
+    }
+
+
+def _defaults(method: str) -> dict[str, Any]:
+    accepted = accepted_hyperparameters(method_class(method))
+    return {name: parameter.default for name, parameter in accepted.items()}
 
 
 def _stack(frames: list[pd.DataFrame]) -> pd.DataFrame:
@@ -66,16 +139,11 @@ def _stack(frames: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True).reindex(columns=columns)
 
 
-def read_scores(cell: Cell) -> pd.DataFrame:
-    """``scores.csv`` of a cell."""
-    return pd.read_csv(cell.folder / SCORES)
-
-
 def _with_average(scores: pd.DataFrame) -> pd.DataFrame:
-    reported = scores[scores["benchmark"] != "selection"]
+    reported = scores[scores["benchmark"] != SELECTION]
     labels = reported.groupby("step")["benchmark"].transform("nunique")
     whole = reported[labels == reported["benchmark"].nunique()]  # not where some wait for the last
-    average = whole.groupby("step", as_index=False)["pass_at_1"].mean()
+    average = whole.groupby("step", as_index=False)[["pass_at_1", "pass_at_n"]].mean()
     return pd.concat([scores, average.assign(benchmark=AVERAGE)], ignore_index=True)
 
 

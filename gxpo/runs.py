@@ -3,6 +3,7 @@
 run.json           train     settings, versions, commit, hardware, counts, seconds
 metrics.jsonl      train     one row a step (gxpo.metrics)
 scores.csv         evaluate  one row per checkpoint x benchmark
+problems.parquet   evaluate  one row per checkpoint x benchmark x problem
 samples.jsonl.gz   evaluate  one row per checkpoint x benchmark x problem x sample
 failure.json       whichever stage failed last: its reason
 state/             both      checkpoints, finished parts of the evaluation, what resuming needs;
@@ -19,6 +20,7 @@ from gxpo.atomic import write_atomically
 from gxpo.config import Cell
 
 RUN, METRICS, SCORES, SAMPLES = "run.json", "metrics.jsonl", "scores.csv", "samples.jsonl.gz"
+PROBLEM_SCORES = "problems.parquet"
 FAILURE = "failure.json"
 STATE = "state"
 

@@ -2,39 +2,102 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 
-from gxpo.config import cells
-from gxpo.metrics import COLUMNS, append_row
-from gxpo.runs import write_json
+from gxpo.config import cells, due_labels, evaluation_sets
+from gxpo.metrics import COLUMNS
+from gxpo.runs import METRICS, PROBLEM_SCORES, RUN, SCORES, checkpoint_steps, write_json
+
+PROBLEMS, SAMPLES = 25, 4  # a benchmark's; pass@1 is exact in steps of 1 %
 
 
-def fabricate(config, curve, seconds_per_step=None, passes_per_step=None, active=None):
-    """Write run.json, metrics.jsonl and scores.csv of every cell of a completed config.
+def comparison_config(models=("tiny",), labels=None, seeds=(0, 1, 2), steps=8, every=2, **sets):
+    """A raw configuration of tiny models that nothing trains: fabricate() makes its cells up."""
+    labels = labels or {"base": {"method": "grpo"}, "fast": {"method": "gxpo"}}
+    return {
+        "name": "test",
+        "seeds": list(seeds),
+        "models": {model: {"architecture": "qwen2"} for model in models},
+        "methods": labels,
+        "train": {"problems": "synthetic/train", "steps": steps, "max_completion_length": 16},
+        "evaluate": {
+            "every": every,
+            "benchmarks": {
+                "words": {"problems": "synthetic/test", "limit": PROBLEMS, "samples": SAMPLES},
+                "hard": {"problems": "synthetic/hard", "limit": PROBLEMS, "samples": SAMPLES},
+                **sets,
+            },
+            "selection": {"problems": "synthetic/selection", "limit": PROBLEMS, "samples": SAMPLES},
+        },
+    }
+
+
+def fabricate(
+    config, curve, seconds_per_step=None, passes_per_step=None, active=None, metrics=None
+):
+    """Write what train and evaluate write of every cell of a completed config.
 
     curve(cell, benchmark, step) -> pass@1, or None for a cell that has not run.
+    seconds_per_step, passes_per_step, active (steps until the switch-off): by label; costs that
+        are not given are 1 a step.
+    metrics(cell, step) -> more columns of metrics.jsonl, or other values of the usual ones.
     """
     for cell in cells(config):
-        steps = list(range(0, cell.train["steps"] + 1, cell.evaluate["every"]))
         if curve(cell, "selection", 0) is None:
             continue
         cell.folder.mkdir(parents=True, exist_ok=True)
-        (cell.folder / "metrics.jsonl").unlink(missing_ok=True)
         seconds = (seconds_per_step or {}).get(cell.label, 1.0)
         passes = (passes_per_step or {}).get(cell.label, 1)
+        lines = []
         for step in range(1, cell.train["steps"] + 1):
             row = dict.fromkeys(COLUMNS, 0.5) | {"step": step, "kl": None}
             row |= {"train_seconds": seconds * step, "backward_passes": passes * step}
+            for name in ("rollout_tokens", "forward_tokens", "backward_tokens"):
+                row[name] = 100 * passes * step
             if active and cell.label in active:
                 row["method/active"] = float(step <= active[cell.label])
-            append_row(cell.folder / "metrics.jsonl", row)
-        benchmarks = [*cell.evaluate["benchmarks"], "selection"]
-        scores = [
-            {"step": s, "benchmark": b, "problems": 10, "samples": 4}
-            | {"pass_at_1": curve(cell, b, s), "pass_at_1_se": 0.01, "pass_at_n": 1.0}
-            | {"pass_at_n_se": 0.0}
-            for s in steps
-            for b in benchmarks
-        ]
-        pd.DataFrame(scores).to_csv(cell.folder / "scores.csv", index=False)
-        write_json(cell.folder / "run.json", json.loads(json.dumps({"checkpoints": steps})))
+            lines.append(json.dumps(row | (metrics(cell, step) if metrics else {})) + "\n")
+        (cell.folder / METRICS).write_text("".join(lines))
+        checkpoints = checkpoint_steps(cell.train["steps"], cell.evaluate["every"])
+        write_evaluation(cell, curve, checkpoints)
+        write_json(cell.folder / RUN, run_record(cell, checkpoints))
+
+
+def write_evaluation(cell, curve, checkpoints):
+    """scores.csv and problems.parquet. Right answers are spread so that the problems differ."""
+    sets, scores, problems = evaluation_sets(cell.evaluate), [], []
+    for step in checkpoints:
+        for name in due_labels(sets, final=step == checkpoints[-1]):
+            value = curve(cell, name, step)
+            counts = np.full(PROBLEMS, round(value * PROBLEMS * SAMPLES) // PROBLEMS)
+            counts[: round(value * PROBLEMS * SAMPLES) % PROBLEMS] += 1
+            means = counts / SAMPLES
+            scores.append(
+                {"step": step, "benchmark": name, "problems": PROBLEMS, "samples": SAMPLES}
+                | {"pass_at_1": value, "pass_at_1_se": means.std(ddof=1) / PROBLEMS**0.5}
+                | {"pass_at_n": (counts > 0).mean(), "pass_at_n_se": 0.0}
+                | {"tokens_per_second": 1000.0, "generation_seconds": 1.0, "other_seconds": 0.1}
+            )
+            problems.append(
+                pd.DataFrame({"step": step, "benchmark": name, "correct": counts}).assign(
+                    problem=[f"{name}-{i}" for i in range(PROBLEMS)], samples=SAMPLES
+                )
+            )
+    pd.DataFrame(scores).to_csv(cell.folder / SCORES, index=False)
+    table = pd.concat(problems, ignore_index=True)
+    table.to_parquet(cell.folder / PROBLEM_SCORES, index=False, row_group_size=4096)
+
+
+def run_record(cell, checkpoints):
+    """run.json with the keys of a trained cell's."""
+    return {
+        "cell": {"label": cell.label, "model": cell.model, "seed": cell.seed},
+        "checkpoints": checkpoints,
+        "git_commit": "0123456789abcdef0123456789abcdef01234567",
+        "versions": {"python": "3.11.7", "torch": "2.13.0"},
+        "hardware": {"machine": "x86_64", "processor": "made up", "threads": 1, "gpus": []},
+        "problems_sha256": "0" * 64,
+        "benchmarks_sha256": {"words": "1" * 64, "hard": "2" * 64, "selection": "3" * 64},
+        "dropped_problems": {},
+    }

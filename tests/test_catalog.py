@@ -131,8 +131,8 @@ def test_a_label_names_a_benchmark():
     with pytest.raises(UserError, match=r"'amc23' are not prepared: run `gxpo prepare CONFIG`"):
         load_problems("amc23")
     sets = evaluation_sets(config["evaluate"])
-    assert due_labels(sets, last=False) == ["amc23", "selection"]
-    assert due_labels(sets, last=True) == ["amc23", "few", "selection"]
+    assert due_labels(sets, final=False) == ["amc23", "selection"]
+    assert due_labels(sets, final=True) == ["amc23", "few", "selection"]
 
 
 def test_a_models_prompt_goes_around_the_questions():

@@ -11,6 +11,7 @@ import gxpo.evaluate as evaluation
 from gxpo.config import complete_config, get_cell
 from gxpo.errors import CellError, UserError
 from gxpo.evaluate import evaluate, sampling_seed
+from gxpo.results import read_problem_scores
 from gxpo.runs import write_json
 from gxpo.sampler import Sampler
 from gxpo.tasks.scoring import process_results
@@ -72,6 +73,10 @@ def test_scores_follow_from_the_samples_and_a_repeat_is_identical(cell):
         # clustered by problem: the spread of the problems' means
         assert score["pass_at_1_se"] == pytest.approx(means.sem())
         assert score["tokens_per_second"] > 0
+        counted = read_problem_scores(cell, [0]).query("benchmark == @benchmark")
+        assert counted.set_index("problem")["correct"].to_dict() == per_problem.sum().to_dict()
+        assert set(counted["samples"]) == {score["samples"]}
+    assert read_problem_scores(cell, [1]).empty
     forget(cell)
     evaluate(cell)
     pd.testing.assert_frame_equal(read_samples(cell), samples)
@@ -123,6 +128,34 @@ def test_only_what_was_drawn_otherwise_is_drawn_again(cell, tiny_policy, monkeyp
     else:  # no sample depends on it
         evaluate(untrained_cell(tiny_policy, batch_size=5))
         assert generations == []
+
+
+def test_what_waits_for_the_end_is_asked_of_the_last_and_of_the_chosen_checkpoint(
+    tiny_policy, workdir, monkeypatch
+):
+    """Which checkpoint is chosen is the selection split's to say, after all were judged on it."""
+    late = {"words": {"problems": "synthetic/test", "limit": 3, "samples": 1, "at": "last"}}
+    cell = untrained_cell(tiny_policy, checkpoints=(0, 2, 4, 6), benchmarks=late)
+    of_step = {0: 0.9, 2: 0.1, 4: 0.3, 6: 0.3}
+    drawn = []
+
+    def scripted(cell, step, labels, tasks):
+        for label in labels:
+            drawn.append((step, label))
+            score = {"step": step, "benchmark": label, "pass_at_1": of_step[step]}
+            yield label, {"score": score, "rows": [{**score, "problem": "p", "correct": True}]}
+
+    monkeypatch.setattr(evaluation, "_evaluate", scripted)
+    evaluate(cell)
+    assert drawn == [
+        *((step, "selection") for step in (0, 2, 4)),
+        *((6, "words"), (6, "selection"), (4, "words")),  # 4: the earliest of the best trained
+    ]
+    rows = pd.read_csv(cell.folder / "scores.csv")
+    assert list(zip(rows["step"], rows["benchmark"], strict=True)) == [
+        *((0, "selection"), (2, "selection"), (4, "words"), (4, "selection")),
+        *((6, "words"), (6, "selection")),
+    ]
 
 
 def test_samples_of_a_problem_differ(cell):

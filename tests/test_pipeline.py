@@ -86,7 +86,7 @@ def test_the_whole_pipeline(folder):
     unfinished = pd.read_csv(partial / "unfinished.csv")
     assert unfinished[["label", "state"]].values.tolist() == [["broken", "failed"]]
     assert unfinished["reason"][0] == "train: RuntimeError: broken on purpose"
-    accuracy = pd.read_csv(partial / "accuracy.csv")
+    accuracy = pd.read_csv(partial / "suite_accuracy.csv")
     assert set(accuracy["label"]) == {"grpo", "mine"}
     assert set(accuracy["benchmark"]) == {"words", "average"}
 
@@ -105,8 +105,8 @@ def test_the_whole_pipeline(folder):
     )
     assert len(pd.read_csv(results / "tables" / "unfinished.csv")) == 0
     assert not partial.exists()
-    assert (results / "figures" / "learning_curves.png").stat().st_size > 10_000
-    assert (results / "figures" / "learning_curves.pdf").exists()
+    assert (results / "figures" / "suite_learning_curves.png").stat().st_size > 10_000
+    assert (results / "figures" / "suite_learning_curves.pdf").exists()
     client = MlflowClient(f"sqlite:///{folder}/results/mlflow.db")
     experiment = client.get_experiment_by_name("smoke")
     assert len(client.search_runs([experiment.experiment_id])) == 2

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import small_config
-from fabricate import fabricate
+from fabricate import comparison_config, fabricate
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,19 +13,14 @@ from gxpo.config import cells, complete_config
 from gxpo.results import read_results
 from gxpo.runs import record_failure
 from gxpo.statistics import seed_interval
-from gxpo.tables import accuracy_table, difference_table, speedup_table, tables
+from gxpo.tables import make_tables, write_tables
+from gxpo.tables.paper_convergence import convergence
+from gxpo.tables.suite_accuracy import accuracy, differences
 
 
 @pytest.fixture
-def config(tiny_policy, workdir):
-    raw = small_config(
-        tiny_policy,
-        seeds=[0, 1, 2],
-        methods={"base": {"method": "grpo"}, "fast": {"method": "gxpo"}},
-    )
-    raw["train"] |= {"steps": 8}
-    raw["evaluate"]["benchmarks"]["hard"] = {"problems": "synthetic/hard", "limit": 4}
-    return complete_config(raw)
+def config(workdir):
+    return complete_config(comparison_config())
 
 
 def linear(cell, benchmark, step):
@@ -38,7 +32,7 @@ def linear(cell, benchmark, step):
 
 def made_tables(config):
     """tables.md, after making all tables where the pipeline does."""
-    tables(config, Path("results/test/tables"))
+    write_tables(make_tables(read_results(config)), "test", Path("results/test/tables"))
     return Path("results/test/tables/tables.md").read_text()
 
 
@@ -51,7 +45,7 @@ def row_of(table, **where):
 
 def test_accuracy(config):
     fabricate(config, linear)
-    table = accuracy_table(read_results(config))
+    table = accuracy(read_results(config)).frame
     assert list(table.columns) == [
         *("model", "label", "method", "benchmark", "n_seeds", "pass_at_1", "ci_low", "ci_high")
     ]
@@ -71,7 +65,7 @@ def test_differences_are_paired_by_seed(config):
         return linear(cell, benchmark, step) + (0.03 if cell.label == "fast" else 0)
 
     fabricate(config, curve)
-    row = row_of(difference_table(read_results(config)), benchmark="words")
+    row = row_of(differences(read_results(config)).frame, benchmark="words")
     assert row["label"] == "fast"
     assert row["difference"] == pytest.approx(0.03)
     # the same in every seed, so no spread although the seeds themselves differ
@@ -86,7 +80,7 @@ def test_speedup_by_the_papers_definition(config):
         passes_per_step={"base": 1, "fast": 3},
         active={"fast": 6},
     )
-    table = speedup_table(read_results(config))
+    table = convergence(read_results(config)).frame
     base, fast = row_of(table, label="base"), row_of(table, label="fast")
     assert (base["steps"], base["n_reached"], base["step_speedup"]) == (8, 3, 1)
     assert math.isnan(base["active_fraction"])  # it has no gate
@@ -103,14 +97,14 @@ def test_a_seed_that_never_reaches_the_peak_is_counted_as_such(config):
         return 0.2 if slow else linear(cell, benchmark, step)
 
     fabricate(config, curve)
-    row = row_of(speedup_table(read_results(config)), label="fast")
+    row = row_of(convergence(read_results(config)).frame, label="fast")
     assert (row["n_seeds"], row["n_reached"], row["steps"]) == (3, 2, 4)
 
 
 def test_never_reached_is_empty(config):
     fabricate(config, lambda cell, b, s: 0.1 if cell.label == "fast" else linear(cell, b, s))
     made_tables(config)
-    table = pd.read_csv("results/test/tables/speedup.csv")
+    table = pd.read_csv("results/test/tables/paper_2_convergence.csv")
     row = row_of(table, label="fast")
     assert row["n_reached"] == 0
     for column in ("steps", "seconds", "backward_passes", "step_speedup", "backward_pass_speedup"):
@@ -120,7 +114,7 @@ def test_never_reached_is_empty(config):
 def test_one_seed_has_no_interval(config):
     config["seeds"] = [0]
     fabricate(config, linear)
-    row = row_of(accuracy_table(read_results(config)), label="base", benchmark="words")
+    row = row_of(accuracy(read_results(config)).frame, label="base", benchmark="words")
     assert row["n_seeds"] == 1
     assert math.isnan(row["ci_low"])
     assert "n=1, no interval" in made_tables(config)
@@ -136,10 +130,10 @@ def test_failed_and_missing_cells_are_listed_and_never_a_result(config):
     assert unfinished["reason"][0] == "train: gradient norm is nan"
     assert "gradient norm is nan" in text
     assert "not trained" in text
-    accuracy = pd.read_csv("results/test/tables/accuracy.csv")
-    assert row_of(accuracy, label="base", benchmark="words")["n_seeds"] == 1
-    differences = pd.read_csv("results/test/tables/differences.csv")
-    assert row_of(differences, benchmark="words")["n_seeds"] == 1  # the seed both finished
+    scores = pd.read_csv("results/test/tables/suite_accuracy.csv")
+    assert row_of(scores, label="base", benchmark="words")["n_seeds"] == 1
+    paired = pd.read_csv("results/test/tables/suite_differences.csv")
+    assert row_of(paired, benchmark="words")["n_seeds"] == 1  # the seed both finished
 
 
 def test_nothing_finished_yet_is_no_crash(config):
@@ -149,14 +143,16 @@ def test_nothing_finished_yet_is_no_crash(config):
 
 
 def test_figures_are_drawn_with_every_seed(config):
-    from gxpo.figures import figures, learning_curves
+    from gxpo.figures import draw_figures
+    from gxpo.figures.learning_curves import learning_curves
 
     fabricate(config, linear)
-    drawn = learning_curves(config, read_results(config))
+    results = read_results(config)
+    drawn = learning_curves(results)
     (first, *_) = drawn.axes
     assert len(first.lines) == 2 * (3 + 1)  # per label three seeds and their mean
     assert [a.get_xlabel() for a in drawn.axes] == ["steps", "training seconds", "backward passes"]
-    files = figures(config)
+    files = draw_figures(results, Path("figures"))
     assert [f.suffix for f in files] == [".png", ".pdf"]
     assert files[0].read_bytes()[:4] == b"\x89PNG"
     assert files[1].read_bytes()[:4] == b"%PDF"

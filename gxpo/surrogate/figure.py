@@ -5,7 +5,7 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from gxpo.figures import COLOURS
+from gxpo.palette import COLOURS
 from gxpo.surrogate.measure import LINEAR
 from gxpo.surrogate.report import is_policy
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gxpo.tables import markdown_table
+from gxpo.tables.table import markdown_table
 
 EXACT = 1e-12  # relative error below which a prediction counts as exact, double precision
 GROUP = ["varied", "problem", "optimizer", "prediction"]

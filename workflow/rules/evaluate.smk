@@ -9,6 +9,7 @@ rule evaluate:
         ),
     output:
         scores=f"{CELL}/scores.csv",
+        problems=f"{CELL}/problems.parquet",
         samples=f"{CELL}/samples.jsonl.gz",
     log:
         f"{RESULTS}/logs/evaluate/{{model}}/{{label}}/seed{{seed}}.log",

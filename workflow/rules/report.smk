@@ -9,9 +9,9 @@ rule tables:
         multiext(
             f"{RESULTS}/tables/",
             "tables.md",
-            "accuracy.csv",
-            "differences.csv",
-            "speedup.csv",
+            "suite_accuracy.csv",
+            "suite_differences.csv",
+            "paper_2_convergence.csv",
             "unfinished.csv",
         ),
     params:
@@ -25,7 +25,7 @@ rule figures:
         every_cell("metrics.jsonl"),
         every_cell("scores.csv"),
     output:
-        multiext(f"{RESULTS}/figures/learning_curves", ".png", ".pdf"),
+        multiext(f"{RESULTS}/figures/suite_learning_curves", ".png", ".pdf"),
     params:
         labels=list(CONFIG["methods"]),
     shell:

@@ -1,0 +1,30 @@
+"""The figures of a run: PNG to look at, PDF to print. Colours, dashes and markers belong to the
+labels (:mod:`gxpo.palette`) and are the same in every figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+from gxpo.figures.learning_curves import learning_curves
+from gxpo.results import Results
+
+ALL: dict[str, Callable[[Results], plt.Figure]] = {"suite_learning_curves": learning_curves}
+
+
+def draw_figures(results: Results, folder: Path) -> list[Path]:
+    """Draw every figure that the results allow into ``folder``; returns the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for name, draw in ALL.items():
+        figure = draw(results)
+        for kind in ("png", "pdf"):
+            files.append(folder / f"{name}.{kind}")
+            figure.savefig(files[-1], dpi=150)
+        plt.close(figure)
+    return files

@@ -1,0 +1,27 @@
+"""The tables of a run, in two families that are never mixed: ``paper_*`` by the papers' own
+definitions, ``suite_*`` the numbers to defend in a review (docs/statistics.md)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gxpo.results import Results
+from gxpo.tables.paper_convergence import convergence
+from gxpo.tables.suite_accuracy import accuracy, differences
+from gxpo.tables.table import Table, markdown, write_table
+from gxpo.tables.unfinished import unfinished
+
+ALL = (accuracy, differences, convergence, unfinished)
+
+
+def make_tables(results: Results) -> list[Table]:
+    """Every table that the results allow, in the order people read them."""
+    return [make(results) for make in ALL]
+
+
+def write_tables(tables: list[Table], name: str, folder: Path) -> None:
+    """Every table as CSV, Markdown and LaTeX, and all in ``tables.md``. name: of the run."""
+    for table in tables:
+        write_table(table, folder)
+    parts = [f"# {name}", *(f"## {markdown(table)}" for table in tables)]
+    (folder / "tables.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")

@@ -1,0 +1,91 @@
+"""One table: the numbers for programs, the words for people, the notes that belong to both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+NOTHING = "–"  # there is no such number: never reached, no gate, one seed
+
+
+@dataclass(frozen=True)
+class Table:
+    """A finished table.
+
+    name: stem of its files, ``paper_2_convergence``; the first word says which family it is of.
+    title: what it shows, one line.
+    frame: one row per model and label (or finer), columns in plain units: fractions, seconds.
+    shown: the same as people read it; every entry is text.
+    notes: below the table: how it was made, and what is missing from it.
+    empty: what stands in place of a table without rows.
+    """
+
+    name: str
+    title: str
+    frame: pd.DataFrame
+    shown: pd.DataFrame
+    notes: Sequence[str] = ()
+    empty: str = "(nothing finished yet)"
+
+
+def write_table(table: Table, folder: Path) -> None:
+    """``<name>.csv`` (the numbers), ``.md`` and ``.tex`` (booktabs; what is shown) in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table.frame.to_csv(folder / f"{table.name}.csv", index=False)
+    (folder / f"{table.name}.md").write_text(f"# {markdown(table)}\n", encoding="utf-8")
+    (folder / f"{table.name}.tex").write_text(latex(table), encoding="utf-8")
+
+
+def markdown(table: Table) -> str:
+    """Title, table and notes, without a heading's marks before the title."""
+    body = markdown_table(table.shown) if len(table.shown) else table.empty
+    return "\n\n".join([table.title, body, *table.notes])
+
+
+def markdown_table(table: pd.DataFrame) -> str:
+    """A Markdown table whose columns line up in a terminal too."""
+    return table.to_markdown(index=False, disable_numparse=True)
+
+
+def latex(table: Table) -> str:
+    """A floating table with booktabs' rules; the notes stand below it in small print."""
+    styler = table.shown.style.hide(axis="index").format(escape="latex")
+    styler = styler.format_index(escape="latex", axis="columns")
+    text = styler.to_latex(
+        hrules=True,
+        caption=_escape(table.title),
+        label=f"tab:{table.name}",
+        position="t",
+        position_float="centering",
+        column_format="ll" + "r" * max(0, table.shown.shape[1] - 2),
+    )
+    notes = "".join(f"\\par\\footnotesize {_escape(note)}\n" for note in table.notes)
+    return text.replace("\\end{table}", f"{notes}\\end{{table}}")
+
+
+def number(value: float, spec: str, unit: str = "") -> str:
+    """``1.33x``, or a dash where there is no number."""
+    return NOTHING if math.isnan(value) else f"{value:{spec}}{unit}"
+
+
+def with_interval(
+    mean: float, low: float, high: float, spec: str = ".1f", factor: float = 1
+) -> str:
+    """``61.2 [58.0, 64.4]``, ``61.2 (n=1, no interval)``, or a dash where nothing is known.
+    factor: 100 for fractions that are shown as percent."""
+    if math.isnan(mean):
+        return NOTHING
+    text = f"{factor * mean:{spec}}"
+    if math.isnan(low):
+        return f"{text} (n=1, no interval)"
+    return f"{text} [{factor * low:{spec}}, {factor * high:{spec}}]"
+
+
+def _escape(text: str) -> str:
+    frame = pd.DataFrame({"": [text]})
+    shown = frame.style.hide(axis="index").hide(axis="columns").format(escape="latex").to_latex()
+    return shown.split("\n")[1].removesuffix("\\\\").strip()
