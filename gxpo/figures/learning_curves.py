@@ -49,8 +49,7 @@ def _draw(
         axis.plot(run[cost], run["pass_at_1"], color=style.colour, lw=0.8, alpha=0.45)
     columns = [*(name for name in COSTS if name != "step"), "pass_at_1"]
     mean = runs.groupby("step", as_index=False)[columns].mean()
-    line = {"color": style.colour, "lw": 2.2, "label": label}
-    axis.plot(mean[cost], mean["pass_at_1"], **line)
+    axis.plot(mean[cost], mean["pass_at_1"], color=style.colour, lw=2.2, label=label)
 
 
 def curves(scores: pd.DataFrame, value: str = "pass_at_1") -> pd.DataFrame:

@@ -33,7 +33,7 @@ class Table:
 
 
 def write_table(table: Table, folder: Path) -> None:
-    """``<name>.csv`` (the numbers), ``.md`` and ``.tex`` (booktabs; what is shown) in ``folder``."""
+    """``<name>.csv`` (the numbers), ``.md`` and ``.tex`` (booktabs; what is shown)."""
     folder.mkdir(parents=True, exist_ok=True)
     table.frame.to_csv(folder / f"{table.name}.csv", index=False)
     (folder / f"{table.name}.md").write_text(f"# {markdown(table)}\n", encoding="utf-8")
