@@ -25,6 +25,7 @@ from gxpo.config import Cell, due_labels, evaluation_sets
 from gxpo.errors import CellError
 from gxpo.finished import Part, part_identity, read_part, write_part
 from gxpo.grading import is_correct
+from gxpo.grading_process import start_early
 from gxpo.metrics import finite_or_none
 from gxpo.models import (
     PromptStyle,
@@ -159,6 +160,7 @@ def _evaluate(
     """The parts of one checkpoint, each as it ends. Its seconds outside generation hold all else:
     the model's loading (in the first part), prompts, grading, lm-eval itself."""
     mark = time.perf_counter()
+    start_early()
     with _sampler(cell, step) as sampler:
         for label in labels:
             sampler.start(sampling_seed(cell.seed, step, label))

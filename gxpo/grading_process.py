@@ -30,19 +30,26 @@ def equal_within_limits(gold: str, given: str) -> bool:
     return _worker.ask(gold, given)
 
 
+def start_early() -> None:
+    """Start the worker without waiting for it: its imports take a second or two, which a process
+    that is about to generate has to spare."""
+    _worker.launch()
+
+
 class Worker:
     """A ``gxpo.grading_worker`` process: started when first needed, replaced when it is gone."""
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
+        self._ready = False
         self._lock = threading.Lock()  # threads take turns
 
     def ask(self, gold: str, given: str) -> bool:
         question = [gold, given, CPU_SECONDS, WALL_SECONDS]
         with self._lock:
             for _ in range(2):  # a worker that something killed says nothing about the answer
-                if self.process is None:
-                    self._start()
+                self.launch()
+                self._wait_until_ready()
                 try:
                     return self._exchange(question, WALL_SECONDS + GRACE) is True
                 except (TimeoutError, OSError, ValueError):
@@ -50,7 +57,12 @@ class Worker:
         warnings.warn("an answer was graded wrong: its grading worker died twice", stacklevel=2)
         return False
 
-    def _start(self) -> None:
+    def launch(self) -> None:
+        """Start the process where none is alive; it says when it is ready."""
+        if self.process is not None and self.process.poll() is None:
+            return
+        self.stop()
+        self._ready = False
         self.process = subprocess.Popen(
             [sys.executable, "-m", "gxpo.grading_worker"],
             stdin=subprocess.PIPE,
@@ -60,8 +72,13 @@ class Worker:
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             start_new_session=True,  # a signal to the job's group must not fail an answer
         )
+
+    def _wait_until_ready(self) -> None:
+        if self._ready:
+            return
         try:
             self._read(SECONDS_TO_START)
+            self._ready = True
         except (TimeoutError, ValueError) as error:
             self.stop()
             raise RuntimeError(

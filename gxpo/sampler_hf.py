@@ -1,8 +1,8 @@
 """Sampling with transformers, in this process.
 
-Draws are sorted by prompt length, so that a batch is hardly padded. Completions end at very
-different lengths, which nobody knows beforehand: rows that are done leave the batch while the
-others go on. ``generate()`` would carry them to the end of the longest.
+Draws are sorted by prompt length, and a batch ends where it would be padded too much. Completions
+end at very different lengths, which nobody knows beforehand: rows that are done leave the batch
+while the others go on. ``generate()`` would carry them to the end of the longest.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from gxpo.sampler import Draw, Sampler
 
+PADDING = 0.15  # of a batch's prompt positions at most: a long prompt must not stretch the others
 DONE_ROWS = 0.1  # of a batch; with fewer, copying the others' key-value cache is not worth it
 
 
@@ -33,11 +34,8 @@ class TransformersSampler(Sampler):
 
     @torch.inference_mode()
     def _sample(self, draws: list[Draw], limit: int) -> list[list[int]]:
-        # the longest first: memory that does not suffice is noticed at once
-        order = sorted(range(len(draws)), key=lambda i: -len(draws[i].prompt))
         completions: list[list[int]] = [[] for _ in draws]
-        for start in range(0, len(order), self._batch_size):
-            batch = order[start : start + self._batch_size]
+        for batch in batches([len(draw.prompt) for draw in draws], self._batch_size):
             for i, tokens in zip(
                 batch, self._decode([draws[i] for i in batch], limit), strict=True
             ):
@@ -91,6 +89,23 @@ class TransformersSampler(Sampler):
             {"input_ids": prompts}, padding_side="left", return_tensors="pt"
         ).to(device)
         return batch["input_ids"], batch["attention_mask"]
+
+
+def batches(lengths: list[int], size: int) -> list[list[int]]:
+    """Indices of ``lengths`` in batches of at most ``size``, padded by at most ``PADDING`` each;
+    the longest first: memory that does not suffice is noticed at once."""
+    found: list[list[int]] = []
+    filled = 0  # tokens of the newest batch
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if found and len(found[-1]) < size:
+            positions = lengths[found[-1][0]] * (len(found[-1]) + 1)
+            if filled + lengths[i] >= (1 - PADDING) * positions:
+                found[-1].append(i)
+                filled += lengths[i]
+                continue
+        found.append([i])
+        filled = lengths[i]
+    return found
 
 
 def _draw(logits: Tensor, streams: list[torch.Generator]) -> Tensor:

@@ -154,15 +154,31 @@ def test_a_worker_that_dies_again_and_again_costs_two_starts_and_a_warning(monke
     starts = []
 
     class Dying(Worker):
-        def _start(self):
+        def _wait_until_ready(self):
+            super()._wait_until_ready()
             starts.append(1)
-            super()._start()
-            os.kill(self.process.pid, signal.SIGKILL)
-            time.sleep(0.2)
+            self.process.kill()
+            self.process.wait()
 
     with pytest.warns(UserWarning, match="grading worker died twice"):
         assert not Dying().ask(*NEEDS_COMPUTING)
     assert len(starts) == 2
+
+
+def test_a_worker_started_early_is_the_one_that_is_asked_unless_it_died():
+    worker = Worker()
+    try:
+        worker.launch()
+        early = worker.process.pid
+        assert worker.ask(*NEEDS_COMPUTING)
+        assert worker.process.pid == early
+        worker.stop()
+        worker.launch()
+        worker.process.kill()
+        worker.process.wait()
+        assert worker.ask(*NEEDS_COMPUTING)
+    finally:
+        worker.stop()
 
 
 def test_a_signal_to_the_whole_job_makes_no_answer_wrong():

@@ -5,10 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gxpo.models import load_model, load_tokenizer, stop_tokens
 from gxpo.sampler import Draw, stream_seed
-from gxpo.sampler_hf import TransformersSampler, _draw
+from gxpo.sampler_hf import TransformersSampler, _draw, batches
 from gxpo.synthetic import synthetic_problems
 
 
@@ -69,6 +71,22 @@ def test_what_the_model_recommends_for_sampling_is_ignored(parts):
     before = sampler(parts, 10)._sample(requests, 16)
     model.generation_config.update(temperature=0.1, top_k=1, repetition_penalty=1.5)
     assert sampler(parts, 10)._sample(requests, 16) == before
+
+
+@given(st.lists(st.integers(1, 3000), max_size=60), st.integers(1, 16))
+def test_batches_hold_every_draw_once_and_are_hardly_padded(lengths, size):
+    made = batches(lengths, size)
+    assert sorted(i for batch in made for i in batch) == list(range(len(lengths)))
+    for batch in made:
+        inside = [lengths[i] for i in batch]
+        assert len(batch) <= size
+        assert sum(inside) >= 0.85 * max(inside) * len(inside) - 1e-6
+    starts = [max(lengths[i] for i in batch) for batch in made]
+    assert starts == sorted(starts, reverse=True)
+
+
+def test_equal_prompts_fill_their_batches():
+    assert [len(batch) for batch in batches([7] * 10, 4)] == [4, 4, 2]
 
 
 def test_padding_waste_stays_under_15_percent(parts):
