@@ -37,14 +37,12 @@ def is_correct(completion: str, answer: str) -> bool:
     Never raises on any text; an answer that cannot be checked within the limits is wrong.
     """
     given = final_answer(completion)
-    if given is None:
-        return False
-    gold, given = clean(answer), clean(given)
-    verdict = decided(gold, given)
-    return _computed(gold, given) if verdict is None else verdict
+    return given is not None and _equal(answer, given)
 
 
 @lru_cache(maxsize=2**14)
-def _computed(gold: str, given: str) -> bool:
+def _equal(answer: str, given: str) -> bool:
     """Remembered: a policy repeats itself, and a hanging answer costs its limit only once."""
-    return equal_within_limits(gold, given)
+    gold, given = clean(answer), clean(given)
+    verdict = decided(gold, given)
+    return equal_within_limits(gold, given) if verdict is None else verdict
