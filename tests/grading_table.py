@@ -25,6 +25,8 @@ ANSWERS = {
         ("5", r"\frac{10}{2}", True),
         ("1/0", "2/0", False),
         ("5", "2 3", False),
+        ("18", "18gets1", False),
+        ("0", "5sin0", True),  # a function is no word
     ],
     "fractions": [
         (r"\frac{14}{3}", r"\dfrac{14}{3}", True),
