@@ -31,10 +31,12 @@ from gxpo.grading_process import equal_within_limits
 __all__ = ["final_answer", "is_correct"]
 
 
+@lru_cache(maxsize=2**12)
 def is_correct(completion: str, answer: str) -> bool:
     """Whether the final answer in ``completion`` (see :func:`final_answer`) equals ``answer``.
 
     Never raises on any text; an answer that cannot be checked within the limits is wrong.
+    Remembered: evaluation asks twice, for lm-eval's score and for the row of the sample.
     """
     given = final_answer(completion)
     return given is not None and _equal(answer, given)

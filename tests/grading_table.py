@@ -235,6 +235,14 @@ COMPLETIONS = {
         ("####", "6", False),
         ("#### 6\n7", "6", True),
         ("6####6eggs", "6", False),  # no space: may be a product
+        ("####total=8", "8", True),
+        ("####7=total", "8", False),
+        ("####total=eggs", "8", False),
+        ("####hats8eggs+Ann", "8", False),
+        ("####Gus", "19", False),
+        ("####?=+", "8", False),
+        ("####sqrt(64)", "8", True),
+        ("####8dollars", "8", True),
         ("#### 5\n#### 6", "6", True),
     ],
     "the answer is": [
