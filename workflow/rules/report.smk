@@ -11,6 +11,8 @@ rule tables:
             "tables.md",
             "suite_accuracy.csv",
             "suite_differences.csv",
+            "suite_targets.csv",
+            "suite_targets_seeds.csv",
             "paper_2_convergence.csv",
             "unfinished.csv",
         ),
