@@ -47,8 +47,10 @@ def test_accuracy(config):
     fabricate(config, linear)
     table = accuracy(read_results(config)).frame
     assert list(table.columns) == [
-        *("model", "label", "method", "benchmark", "n_seeds", "pass_at_1", "ci_low", "ci_high")
+        *("model", "label", "method", "checkpoint", "benchmark", "n_seeds"),
+        *("pass_at_1", "ci_low", "ci_high", "active_fraction"),
     ]
+    table = table[table["checkpoint"] == "last"]
     row = row_of(table, label="base", benchmark="words")
     assert row["n_seeds"] == 3
     assert row["pass_at_1"] == pytest.approx(0.49)  # seeds 0.48, 0.49, 0.50
@@ -65,7 +67,7 @@ def test_differences_are_paired_by_seed(config):
         return linear(cell, benchmark, step) + (0.03 if cell.label == "fast" else 0)
 
     fabricate(config, curve)
-    row = row_of(differences(read_results(config)).frame, benchmark="words")
+    row = row_of(differences(read_results(config)).frame, benchmark="words", checkpoint="last")
     assert row["label"] == "fast"
     assert row["difference"] == pytest.approx(0.03)
     # the same in every seed, so no spread although the seeds themselves differ
@@ -114,7 +116,9 @@ def test_never_reached_is_empty(config):
 def test_one_seed_has_no_interval(config):
     config["seeds"] = [0]
     fabricate(config, linear)
-    row = row_of(accuracy(read_results(config)).frame, label="base", benchmark="words")
+    row = row_of(
+        accuracy(read_results(config)).frame, label="base", benchmark="words", checkpoint="last"
+    )
     assert row["n_seeds"] == 1
     assert math.isnan(row["ci_low"])
     assert "n=1, no interval" in made_tables(config)
@@ -131,14 +135,16 @@ def test_failed_and_missing_cells_are_listed_and_never_a_result(config):
     assert "gradient norm is nan" in text
     assert "not trained" in text
     scores = pd.read_csv("results/test/tables/suite_accuracy.csv")
-    assert row_of(scores, label="base", benchmark="words")["n_seeds"] == 1
+    assert row_of(scores, label="base", benchmark="words", checkpoint="last")["n_seeds"] == 1
     paired = pd.read_csv("results/test/tables/suite_differences.csv")
-    assert row_of(paired, benchmark="words")["n_seeds"] == 1  # the seed both finished
+    assert (
+        row_of(paired, benchmark="words", checkpoint="chosen")["n_seeds"] == 1
+    )  # the seed both finished
 
 
 def test_nothing_finished_yet_is_no_crash(config):
     text = made_tables(config)
-    assert text.count("nothing finished yet") == 5
+    assert text.count("nothing finished yet") == 6
     assert len(pd.read_csv("results/test/tables/unfinished.csv")) == 6
 
 

@@ -7,12 +7,20 @@ from pathlib import Path
 
 from gxpo.results import Results
 from gxpo.tables.paper_convergence import convergence
-from gxpo.tables.suite_accuracy import accuracy, differences
+from gxpo.tables.suite_accuracy import accuracy, accuracy_seeds, differences
 from gxpo.tables.suite_targets import target_seeds, targets
 from gxpo.tables.table import Table, markdown, write_table
 from gxpo.tables.unfinished import unfinished
 
-ALL = (accuracy, differences, targets, target_seeds, convergence, unfinished)
+ALL = (
+    accuracy,
+    differences,
+    accuracy_seeds,
+    targets,
+    target_seeds,
+    convergence,
+    unfinished,
+)
 
 
 def make_tables(results: Results) -> list[Table]:

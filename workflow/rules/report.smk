@@ -10,6 +10,7 @@ rule tables:
             f"{RESULTS}/tables/",
             "tables.md",
             "suite_accuracy.csv",
+            "suite_accuracy_seeds.csv",
             "suite_differences.csv",
             "suite_targets.csv",
             "suite_targets_seeds.csv",
