@@ -9,6 +9,7 @@ from gxpo.results import Results
 from gxpo.tables.paper_convergence import convergence
 from gxpo.tables.suite_accuracy import accuracy, accuracy_seeds, differences
 from gxpo.tables.suite_targets import target_seeds, targets
+from gxpo.tables.suite_tuned import tuned
 from gxpo.tables.table import Table, markdown, write_table
 from gxpo.tables.unfinished import unfinished
 
@@ -18,6 +19,7 @@ ALL = (
     accuracy_seeds,
     targets,
     target_seeds,
+    tuned,
     convergence,
     unfinished,
 )

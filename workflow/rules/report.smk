@@ -14,6 +14,7 @@ rule tables:
             "suite_differences.csv",
             "suite_targets.csv",
             "suite_targets_seeds.csv",
+            "suite_tuned.csv",
             "paper_2_convergence.csv",
             "unfinished.csv",
         ),

@@ -1,0 +1,75 @@
+"""Equal tuning, equal compute and the placebo on made-up runs whose answers are known."""
+
+import pytest
+from fabricate import comparison_config, fabricate
+
+from gxpo.config import complete_config
+from gxpo.results import read_results
+from gxpo.tables.suite_tuned import tuned
+
+LABELS = {
+    "base": {"method": "grpo", "learning_rate": 1e-5},
+    "base-high": {"method": "grpo", "learning_rate": 3e-5},
+    "fast": {"method": "gxpo", "learning_rate": 1e-5},
+    "fast-high": {"method": "gxpo", "learning_rate": 3e-5},
+    "fast-higher": {"method": "gxpo", "learning_rate": 9e-5},
+    "placebo": {"method": "gxpo", "scale": "constant", "learning_rate": 1e-5},
+}
+SELECTED = {"base": 0.3, "base-high": 0.5, "fast": 0.4, "fast-high": 0.6, "fast-higher": 0.2}
+REPORTED = {"base": 0.7, "base-high": 0.4, "fast": 0.6, "fast-high": 0.5, "placebo": 0.57}
+
+
+def curve(cell, benchmark, step):
+    """What selection prefers is not what the benchmarks do; benchmarks gain .01 a step."""
+    if benchmark == "selection":
+        return SELECTED.get(cell.label, 0.1) + 0.01 * step
+    return REPORTED.get(cell.label, 0.8) - 0.08 + 0.01 * step
+
+
+def made(labels=None, **costs):
+    config = complete_config(comparison_config(labels=labels or LABELS))
+    fabricate(config, curve, **costs)
+    return tuned(read_results(config))
+
+
+def only(frame, **where):
+    for column, value in where.items():
+        frame = frame[frame[column] == value]
+    (row,) = frame.to_dict("records")
+    return row
+
+
+def test_each_method_at_the_rate_that_selection_prefers(workdir):
+    row = only(made().frame, comparison="tuned")
+    assert (row["label"], row["against"], row["n_seeds"]) == ("fast-high", "base-high", 3)
+    assert row["difference"] == pytest.approx(0.1)  # though other rates do better on benchmarks
+    assert row["detail"].startswith("rate 3e-05 of 1e-05, 3e-05, 9e-05")
+    assert "unequal tuning: 3 rates against 2" in row["detail"]
+
+
+def test_equal_compute_stops_both_at_the_same_passes(workdir):
+    passes = {"fast": 3}
+    row = only(made(passes_per_step=passes).frame, comparison="equal compute", label="fast")
+    # base ends at 8 passes; fast has 6 of them at step 2, its last checkpoint within 8
+    assert row["detail"] == "at 8 backward passes"
+    assert row["difference"] == pytest.approx((0.6 - 0.06) - 0.7)
+
+
+def test_a_rival_without_a_checkpoint_in_the_budget_is_no_result(workdir):
+    labels = {"base": {"method": "grpo"}, "fast": {"method": "gxpo"}}
+    row = only(made(labels, passes_per_step={"fast": 9}).frame, comparison="equal compute")
+    assert row["detail"].startswith("missing: no rival has a checkpoint")
+
+
+def test_the_placebo_is_the_twin_at_the_same_rate(workdir):
+    row = only(made().frame, comparison="placebo")
+    assert (row["label"], row["against"], row["detail"]) == ("fast", "placebo", "scale constant")
+    assert row["difference"] == pytest.approx(0.03)
+
+
+def test_holes_are_marked(workdir):
+    table = made({"base": {"method": "grpo"}, "fast": {"method": "gxpo"}})
+    for comparison in ("tuned", "placebo"):
+        row = only(table.shown, comparison=comparison)
+        assert row["detail"].startswith("missing: ")
+        assert row["difference"] == "–"
