@@ -53,8 +53,8 @@ def tuned(results: Results) -> Table:
         shown=frame[columns].astype(str).assign(difference=texts),
         notes=[
             "Average pass@1 of label minus that of against, percentage points, paired by seed, "
-            "95 % t interval over seeds. tuned: each method at the learning rate with the best mean "
-            "selection pass@1; benchmarks took no part in that choice. equal compute: both at "
+            "95 % t interval over seeds. tuned: each method at the learning rate with the best "
+            "mean selection pass@1; benchmarks took no part in that choice. equal compute: both at "
             "their last checkpoint within the same number of backward passes."
         ],
     )
