@@ -45,6 +45,8 @@ def test_each_method_at_the_rate_that_selection_prefers(workdir):
     assert row["difference"] == pytest.approx(0.1)  # though other rates do better on benchmarks
     assert row["detail"].startswith("rate 3e-05 of 1e-05, 3e-05, 9e-05")
     assert "unequal tuning: 3 rates against 2" in row["detail"]
+    # fast's best rate lies in the middle of three, base's best of two cannot
+    assert row["detail"].endswith("a better rate may lie beyond: base-high")
 
 
 def test_equal_compute_stops_both_at_the_same_passes(workdir):

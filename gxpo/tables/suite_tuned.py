@@ -79,6 +79,9 @@ def _sweeps(results: Results, model: str) -> Iterator[tuple]:
         detail = f"rate {_rate(results, model, label)} of {_listed(results, model, family)}"
         if tried != allowed:
             detail += f"; unequal tuning: {tried} rates against {allowed}"
+        sweeps_best = ((label, family), (against, baseline))
+        if edge := [name for name, sweep in sweeps_best if _at_edge(results, model, name, sweep)]:
+            detail += f"; at the edge of its sweep, a better rate may lie beyond: {', '.join(edge)}"
         compared = _compare(_at_chosen(results, model, label), _at_chosen(results, model, against))
         yield from ((label, against, detail, *row) for row in compared)
 
@@ -130,6 +133,11 @@ def _rate(results: Results, model: str, label: str) -> str:
 def _rates(results: Results, model: str, family: list[str]) -> list[float]:
     labels = _labels(results, model)
     return [labels[label]["learning_rate"] for label in family]
+
+
+def _at_edge(results: Results, model: str, label: str, family: list[str]) -> bool:
+    rates = _rates(results, model, family)
+    return _labels(results, model)[label]["learning_rate"] in (min(rates), max(rates))
 
 
 def _listed(results: Results, model: str, family: list[str]) -> str:

@@ -5,6 +5,7 @@ rule tables:
     input:
         every_cell("metrics.jsonl"),
         every_cell("scores.csv"),
+        every_cell("problems.parquet"),
     output:
         multiext(
             f"{RESULTS}/tables/",
