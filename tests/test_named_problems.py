@@ -11,8 +11,8 @@ import pytest
 from conftest import ROOT, small_config
 
 from gxpo.config import cells, complete_config
+from gxpo.curves import curves
 from gxpo.evaluate import evaluate
-from gxpo.figures.learning_curves import curves
 from gxpo.problems import Problem, content_hash, load_problems
 from gxpo.results import read_results, read_scores
 from gxpo.runs import RUN

@@ -5,8 +5,9 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from gxpo.curves import curves
 from gxpo.palette import Style, styles
-from gxpo.results import AVERAGE, COSTS, SELECTION, Results
+from gxpo.results import COSTS, Results
 
 SHOWN = {
     "step": "steps",
@@ -50,15 +51,3 @@ def _draw(
     columns = [*(name for name in COSTS if name != "step"), "pass_at_1"]
     mean = runs.groupby("step", as_index=False)[columns].mean()
     axis.plot(mean[cost], mean["pass_at_1"], color=style.colour, lw=2.2, label=label)
-
-
-def curves(scores: pd.DataFrame, value: str = "pass_at_1") -> pd.DataFrame:
-    """seed, costs and mean ``value`` of every checkpoint, over the benchmarks that all of them were
-    evaluated on: a curve must not jump where a benchmark joins in at the end."""
-    reported = scores[~scores["benchmark"].isin([AVERAGE, SELECTION])]
-    checkpoints = reported.groupby("benchmark")["step"].nunique()
-    often = checkpoints[checkpoints == checkpoints.max()].index
-    shown = reported[reported["benchmark"].isin(often)]
-    keys = ["seed", "step"]
-    columns = [*(cost for cost in COSTS if cost not in keys), value]
-    return shown.groupby(keys, as_index=False)[columns].mean()

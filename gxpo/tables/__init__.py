@@ -6,7 +6,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from gxpo.results import Results
+from gxpo.tables.paper_accuracy import benchmark_accuracy
+from gxpo.tables.paper_budgets import equal_passes, equal_time
 from gxpo.tables.paper_convergence import convergence
+from gxpo.tables.paper_diagnostics import active_phase, kl_and_clipping
+from gxpo.tables.paper_surrogate import surrogate_displacement
+from gxpo.tables.paper_sweep import alpha_sweep
 from gxpo.tables.suite_accuracy import accuracy, accuracy_seeds, differences
 from gxpo.tables.suite_targets import target_seeds, targets
 from gxpo.tables.suite_tuned import tuned
@@ -20,7 +25,14 @@ ALL = (
     targets,
     target_seeds,
     tuned,
+    benchmark_accuracy,
     convergence,
+    equal_passes,
+    equal_time,
+    alpha_sweep,
+    surrogate_displacement,
+    active_phase,
+    kl_and_clipping,
     unfinished,
 )
 

@@ -21,6 +21,7 @@ rule tables:
         ),
     params:
         labels=list(CONFIG["methods"]),
+        report=CONFIG["report"],
     shell:
         "gxpo tables {RESOLVED} > /dev/null"
 
@@ -33,6 +34,7 @@ rule figures:
         multiext(f"{RESULTS}/figures/suite_learning_curves", ".png", ".pdf"),
     params:
         labels=list(CONFIG["methods"]),
+        report=CONFIG["report"],
     shell:
         "gxpo figures {RESOLVED} > /dev/null"
 
