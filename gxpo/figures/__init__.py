@@ -12,9 +12,22 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from gxpo.figures.learning_curves import learning_curves
+from gxpo.figures.paper_curves import backward_passes, steps_by_k, wall_clock
+from gxpo.figures.paper_steps import diagnostics, response_length, retention
+from gxpo.figures.paper_sweeps import landscape, tau_sweep
 from gxpo.results import Results
 
-ALL: dict[str, Callable[[Results], plt.Figure]] = {"suite_learning_curves": learning_curves}
+ALL: dict[str, Callable[[Results], plt.Figure]] = {
+    "suite_learning_curves": learning_curves,
+    "paper_1_steps": steps_by_k,
+    "paper_2_wall_clock": wall_clock,
+    "paper_3_landscape": landscape,
+    "paper_4_backward_passes": backward_passes,
+    "paper_5_tau": tau_sweep,
+    "paper_6_response_length": response_length,
+    "paper_7_diagnostics": diagnostics,
+    "paper_8_retention": retention,
+}
 
 
 def draw_figures(results: Results, folder: Path) -> list[Path]:
