@@ -28,5 +28,5 @@ def learning_curves(results: Results) -> plt.Figure:
             for label, style in look.items():
                 if (model, label) in runs:
                     draw_runs(axis, runs[model, label], cost, "pass_at_1", label, style, False)
-    finish(figure, axes.flat, len(look))
+    finish(figure, axes.flat)
     return figure

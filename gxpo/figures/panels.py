@@ -49,7 +49,7 @@ def draw_runs(
     axis.plot(mean[x], mean[y], color=style.colour, lw=2.2, label=label, **look)
 
 
-def finish(figure: plt.Figure, axes: Iterable[plt.Axes], labels: int) -> None:
+def finish(figure: plt.Figure, axes: Iterable[plt.Axes]) -> None:
     """One legend above all panels; a panel without data says so."""
     handles = {}
     for axis in axes:
@@ -58,7 +58,8 @@ def finish(figure: plt.Figure, axes: Iterable[plt.Axes], labels: int) -> None:
         if not axis.has_data():
             say_no_run(axis)
     if handles:
-        columns = min(labels + 1, 6)
+        longest = max(map(len, handles))
+        columns = max(1, int(figure.get_figwidth() / (0.6 + 0.09 * longest)))  # inches
         place = {"loc": "outside upper center", "ncols": columns, "frameon": False}
         figure.legend(handles.values(), handles.keys(), **place)
 

@@ -9,7 +9,7 @@ from gxpo.curves import curves
 from gxpo.figures.panels import Runs, by_label, draw_runs, finish, panels
 from gxpo.palette import styles
 from gxpo.results import Results
-from gxpo.tables.paper_runs import label_rows
+from gxpo.tables.paper_runs import label_rows, time_unit
 
 
 def steps_by_k(results: Results) -> plt.Figure:
@@ -29,14 +29,17 @@ def steps_by_k(results: Results) -> plt.Figure:
                 if (model, label) in runs:
                     part = runs[model, label]
                     draw_runs(axis, part, "step", "pass_at_n", label, look[label], True)
-    finish(figure, axes.flat, len(look))
+    finish(figure, axes.flat)
     return figure
 
 
 def wall_clock(results: Results) -> plt.Figure:
-    """pass@n against training hours, and the efficiency frontier: the best of all labels' mean
+    """pass@n against training time, and the efficiency frontier: the best of all labels' mean
     curves that was to be had within each time."""
-    return _against(results, "train_seconds", "training hours", 1 / 3600)
+    if results.steps.empty:
+        return _against(results, "train_seconds", "training hours", 1)
+    unit, seconds = time_unit(results.steps["train_seconds"])
+    return _against(results, "train_seconds", f"training {unit}", 1 / seconds)
 
 
 def backward_passes(results: Results) -> plt.Figure:
@@ -73,7 +76,7 @@ def _against(results: Results, cost: str, title: str, factor: float) -> plt.Figu
         for label, style in look.items():
             if (model, label) in runs:
                 draw_runs(axis, runs[model, label], cost, "pass_at_n", label, style, True)
-    finish(figure, axes.flat, len(look))
+    finish(figure, axes.flat)
     return figure
 
 

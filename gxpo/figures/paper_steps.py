@@ -55,5 +55,5 @@ def _over_steps(results: Results, shown: dict[str, str]) -> plt.Figure:
                 part = runs.get((model, label), pd.DataFrame())
                 if column in part:
                     draw_runs(axis, part, "step", column, label, style, False)
-    finish(figure, axes.flat, len(look))
+    finish(figure, axes.flat)
     return figure

@@ -66,7 +66,7 @@ def tau_sweep(results: Results) -> plt.Figure:
             for group in (g for g in sweeps if g["model"].iloc[0] == model):
                 points = here[here["label"].isin(group["label"])].dropna(subset=["pass_at_1"])
                 _draw_sweep(axis, points.sort_values("tau"), look)
-    finish(figure, axes.flat, len(look))
+    finish(figure, axes.flat)
     return figure
 
 

@@ -37,7 +37,7 @@ def convergence(results: Results) -> Table:
     columns = [*columns, *RATIOS, "active_fraction"]
     values = pd.DataFrame(_rows(results), columns=[*GROUP, *columns]).set_index(GROUP)
     frame = with_values(label_rows(results), values).drop(columns=["k", "alpha", "tau"])
-    frame["n_reached"] = frame["n_reached"].fillna(0).astype(int)
+    frame["n_reached"] = frame["n_reached"].astype(float).fillna(0).astype(int)
     return Table(
         name="paper_2_convergence",
         title="Peak, and cost of reaching GRPO's peak (the papers' definition)",

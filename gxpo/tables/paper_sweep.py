@@ -41,7 +41,7 @@ def alpha_sweep(results: Results) -> Table:
     values = pd.DataFrame(columns=VALUES) if rows.empty else _values(results)
     frame = with_values(rows.reset_index(drop=True), values.reindex(columns=VALUES))
     frame = frame.drop(columns="tau", errors="ignore")
-    frame["n_closed"] = frame["n_closed"].fillna(0).astype(int)
+    frame["n_closed"] = frame["n_closed"].astype(float).fillna(0).astype(int)
     return Table(
         name="paper_5_alpha",
         title="Sweep of alpha (the papers' best checkpoint)",
