@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 
 from gxpo.palette import Style
 
 Runs = dict[tuple[str, str], pd.DataFrame]
 
 
-def panels(rows: list[str], columns: int, sharey: str = "row") -> tuple[plt.Figure, np.ndarray]:
+def panels(rows: list[str], columns: int, sharey: Literal["row", "col"] = "row") -> tuple[plt.Figure, np.ndarray]:
     """A figure of len(rows) x ``columns`` axes, each row named at its left."""
     figure, axes = plt.subplots(
         len(rows),
@@ -44,14 +46,14 @@ def draw_runs(
     for _, run in runs.groupby("seed"):
         axis.plot(run[x], run[y], color=style.colour, lw=0.8, alpha=0.45)
     mean = runs.groupby("step", as_index=False)[list({x, y} - {"step"})].mean()
-    look = {"marker": style.marker, "ms": 4} if checkpoints else {}
+    look: dict[str, Any] = {"marker": style.marker, "ms": 4} if checkpoints else {}
     look["dashes"] = style.dashes or (None, None)
     axis.plot(mean[x], mean[y], color=style.colour, lw=2.2, label=label, **look)
 
 
 def finish(figure: plt.Figure, axes: Iterable[plt.Axes]) -> None:
     """One legend above all panels; a panel without data says so."""
-    handles = {}
+    handles: dict[str, Artist] = {}
     for axis in axes:
         for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
             handles.setdefault(name, handle)
@@ -60,8 +62,13 @@ def finish(figure: plt.Figure, axes: Iterable[plt.Axes]) -> None:
     if handles:
         longest = max(map(len, handles))
         columns = max(1, int(figure.get_figwidth() / (0.6 + 0.09 * longest)))  # inches
-        place = {"loc": "outside upper center", "ncols": columns, "frameon": False}
-        figure.legend(handles.values(), handles.keys(), **place)
+        figure.legend(
+            list(handles.values()),
+            list(handles),
+            loc="outside upper center",
+            ncols=columns,
+            frameon=False,
+        )
 
 
 def say_no_run(axis: plt.Axes) -> None:

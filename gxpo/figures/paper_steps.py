@@ -38,8 +38,8 @@ def retention(results: Results) -> plt.Figure:
                 columns = part.astype(dict.fromkeys(names, float)).groupby("step")[names]
                 means = columns.mean().dropna()
                 middle, spread = means[names[0]], means[names[1]]
-                shape = {"color": style.colour, "alpha": 0.15, "lw": 0}
-                axis.fill_between(means.index, middle - spread, middle + spread, **shape)
+                low, high = middle - spread, middle + spread
+                axis.fill_between(means.index, low, high, color=style.colour, alpha=0.15, lw=0)
     return figure
 
 

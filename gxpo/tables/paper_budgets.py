@@ -42,7 +42,7 @@ def equal_time(results: Results) -> Table:
         "paper_4_equal_time",
         "pass@1 after equal training time",
         found.assign(budget=found["budget"] / HOUR),
-        [f"{budget:g} h" for budget in budgets],
+        [f"{b:g} h" if b >= 0.1 else f"{HOUR * b:g} s" for b in budgets],
     )
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from gxpo.curves import curves
 from gxpo.results import COSTS, GROUP, Results
+from gxpo.tables.active import active_fractions
 from gxpo.tables.paper_runs import (
     HOUR,
     label_rows,
@@ -93,19 +94,6 @@ def costs_to_peak(
             own.append(reached.iloc[0])
             peaks.append(peak)
     return pd.DataFrame(own, columns=[*COSTS]), pd.DataFrame(peaks, columns=[*COSTS])
-
-
-def active_fractions(steps: pd.DataFrame) -> dict[tuple[str, str], float]:
-    """(model, label) -> share of steps on which the rule itself acted, not its GRPO fallback; NaN
-    of a rule without a gate."""
-    if "method/active" not in steps:
-        return {}
-    return steps.groupby(["model", "label"])["method/active"].mean().to_dict()
-
-
-def active_fraction(steps: pd.DataFrame, model: str, label: str) -> float:
-    """That of one label."""
-    return float(active_fractions(steps).get((model, label), math.nan))
 
 
 def _shown(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,5 +1,35 @@
 # What people look at, made from all finished cells.
 
+SUITE_TABLES = [
+    "suite_accuracy",
+    "suite_accuracy_seeds",
+    "suite_differences",
+    "suite_targets",
+    "suite_targets_seeds",
+    "suite_tuned",
+]
+PAPER_TABLES = [
+    "paper_1_accuracy",
+    "paper_2_convergence",
+    "paper_3_equal_passes",
+    "paper_4_equal_time",
+    "paper_5_alpha",
+    "paper_6_surrogate",
+    "paper_7_active_phase",
+    "paper_8_kl_clip",
+]
+FIGURES = [
+    "suite_learning_curves",
+    "paper_1_steps",
+    "paper_2_wall_clock",
+    "paper_3_landscape",
+    "paper_4_backward_passes",
+    "paper_5_tau",
+    "paper_6_response_length",
+    "paper_7_diagnostics",
+    "paper_8_retention",
+]
+
 
 rule tables:
     input:
@@ -10,13 +40,7 @@ rule tables:
         multiext(
             f"{RESULTS}/tables/",
             "tables.md",
-            "suite_accuracy.csv",
-            "suite_accuracy_seeds.csv",
-            "suite_differences.csv",
-            "suite_targets.csv",
-            "suite_targets_seeds.csv",
-            "suite_tuned.csv",
-            "paper_2_convergence.csv",
+            *[f"{name}.csv" for name in SUITE_TABLES + PAPER_TABLES],
             "unfinished.csv",
         ),
     params:
@@ -31,7 +55,11 @@ rule figures:
         every_cell("metrics.jsonl"),
         every_cell("scores.csv"),
     output:
-        multiext(f"{RESULTS}/figures/suite_learning_curves", ".png", ".pdf"),
+        [
+            f"{RESULTS}/figures/{name}.{kind}"
+            for name in FIGURES
+            for kind in ("png", "pdf")
+        ],
     params:
         labels=list(CONFIG["methods"]),
         report=CONFIG["report"],
