@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import gzip
 import hashlib
 import json
@@ -52,7 +51,6 @@ def evaluate(cell: Cell) -> None:
     evaluation has finished is kept."""
     folder = cell.folder
     (folder / FAILURE).unlink(missing_ok=True)
-    gc.freeze()  # a full collection would search all that the imports made, a quarter of a second
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     steps = json.loads((folder / RUN).read_text(encoding="utf-8"))["checkpoints"]
     sets = evaluation_sets(cell.evaluate)
