@@ -163,6 +163,16 @@ def tables(
 
 
 @app.command()
+def claims(config: Config) -> None:
+    """Print the papers' headline claims and what the finished runs say of them."""
+    from gxpo.results import read_results
+    from gxpo.tables.claims import claims as table
+    from gxpo.tables.table import markdown
+
+    typer.echo(markdown(table(read_results(configuration.read_config(config)))))
+
+
+@app.command()
 def figures(config: Config) -> None:
     """Draw the figures (PNG, PDF) from whatever has finished."""
     from gxpo.figures import draw_figures

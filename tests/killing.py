@@ -63,7 +63,7 @@ class Training:
         metrics = self.state / "metrics.jsonl"
         return [row["step"] for row in read_rows(metrics)] if metrics.exists() else []
 
-    def wait_for(self, condition, seconds=120):
+    def wait_for(self, condition, seconds=600):
         """Until ``condition()`` or the end of the process; True if it was the condition."""
         deadline = time.monotonic() + seconds
         while self.process.poll() is None:
@@ -75,7 +75,7 @@ class Training:
             time.sleep(0.005)
         return False
 
-    def end(self, number=None, seconds=120):
+    def end(self, number=None, seconds=600):
         """Send a signal, wait for the process to end; its exit code."""
         if number is not None:
             self.process.send_signal(number)

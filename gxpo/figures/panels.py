@@ -15,7 +15,9 @@ from gxpo.palette import Style
 Runs = dict[tuple[str, str], pd.DataFrame]
 
 
-def panels(rows: list[str], columns: int, sharey: Literal["row", "col"] = "row") -> tuple[plt.Figure, np.ndarray]:
+def panels(
+    rows: list[str], columns: int, sharey: Literal["row", "col"] = "row"
+) -> tuple[plt.Figure, np.ndarray]:
     """A figure of len(rows) x ``columns`` axes, each row named at its left."""
     figure, axes = plt.subplots(
         len(rows),

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gxpo.results import Results
+from gxpo.tables.claims import claims
 from gxpo.tables.paper_accuracy import benchmark_accuracy
 from gxpo.tables.paper_budgets import equal_passes, equal_time
 from gxpo.tables.paper_convergence import convergence
@@ -33,6 +34,7 @@ ALL = (
     surrogate_displacement,
     active_phase,
     kl_and_clipping,
+    claims,
     unfinished,
 )
 

@@ -41,6 +41,7 @@ rule tables:
             f"{RESULTS}/tables/",
             "tables.md",
             *[f"{name}.csv" for name in SUITE_TABLES + PAPER_TABLES],
+            "claims.csv",
             "unfinished.csv",
         ),
     params:

@@ -1,0 +1,183 @@
+"""The papers' headline claims beside what the finished runs say of them."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from gxpo.claims import NOT_TESTED, Claim, read_claims, verdict
+from gxpo.results import AVERAGE, SELECTION, Results
+from gxpo.statistics import Estimate, seed_interval
+from gxpo.tables.paper_accuracy import benchmark_accuracy
+from gxpo.tables.suite_targets import SHARES, targets
+from gxpo.tables.table import NOTHING, Table, with_interval
+
+
+class _Runs:
+    """The results, and the tables that several claims need, made once."""
+
+    def __init__(self, results: Results):
+        self.results = results
+
+    @functools.cached_property
+    def speedups(self) -> pd.DataFrame:
+        frame = targets(self.results).frame
+        return frame[frame["share"] == SHARES[-1]].dropna(subset=["ratio"])
+
+    @functools.cached_property
+    def passes(self) -> pd.DataFrame:
+        return benchmark_accuracy(self.results).frame
+
+    def labels(self, claim: Claim, model: str, method: str) -> list[str]:
+        """Labels of the method with a finished cell, without variants that the claim excludes."""
+        cells = self.results.cells
+        ran = cells[(cells["model"] == model) & (cells["state"] == "finished")]
+        wanted = claim.needs["hyperparameters"] if method == claim.method else {}
+        return [
+            row.label
+            for row in ran[ran["method"] == method].drop_duplicates("label").itertuples()
+            if all(row.hyperparameters.get(key) == value for key, value in wanted.items())
+        ]
+
+
+class Evidence(NamedTuple):
+    """What one model's runs say of a claim. setting: the label, or the two that are compared."""
+
+    model: str
+    setting: str
+    estimate: Estimate
+
+
+def claims(results: Results) -> Table:
+    """One row per claim: published figure, ours with its 95 % interval over seeds, verdict.
+
+    Ours is the estimate that decides: of the model (and setting) that comes off worst where the
+    claim is about every model, best where it is about some. missing: what the claim needs and this
+    configuration has not run.
+    """
+    rows, runs = [], _Runs(results)
+    for claim in read_claims():
+        evidence, missing = _evidence(claim, runs)
+        found = verdict(claim, [e.estimate for e in evidence], not missing)
+        ours = _deciding(claim, evidence)
+        about = (claim.claim, claim.source, claim.published, claim.measure)
+        rows.append((*about, ours.model, ours.setting, *ours.estimate, found, "; ".join(missing)))
+    columns = ["claim", "source", "published", "measure", "model", "setting"]
+    columns += ["ours", "ci_low", "ci_high", "verdict", "missing"]
+    frame = pd.DataFrame(rows, columns=columns)
+    return Table(
+        name="claims",
+        title="The papers' headline claims, and what these runs say of them",
+        frame=frame,
+        shown=_shown(frame),
+        notes=[
+            "supported: our 95 % interval over seeds lies on the claim's side of the published "
+            "figure; contradicted: on the other; undecided: it holds both, or there is one seed; "
+            "not tested: runs are missing (column missing of the CSV). Figures of accuracy: "
+            "average pass@1 of the selection-chosen checkpoint, points. Figures of speed: ratio of "
+            "restricted mean cost at 95 % of GRPO's gain, not the papers' rule, which finds "
+            "speedups among equals. No claim is judged on other models than the papers'."
+        ],
+    )
+
+
+def _evidence(claim: Claim, runs: _Runs) -> tuple[list[Evidence], list[str]]:
+    """The evidence of every model that has what the claim needs, and what is missing."""
+    missing = _other_protocol(claim.needs, runs.results.config)
+    if missing:
+        return [], missing
+    evidence, models = [], runs.results.config["models"]
+    for hub_name in claim.needs["models"]:
+        labels = [k for k, v in models.items() if v.get("path") == hub_name]
+        found = [e for model in labels for e in _MEASURES[claim.measure](claim, runs, model)]
+        evidence += found
+        if not found:
+            missing.append(hub_name)
+    return evidence, missing
+
+
+def _other_protocol(needs: dict[str, Any], config: dict[str, Any]) -> list[str]:
+    """What the configuration as a whole lacks."""
+    train, benchmarks = config["train"], config["evaluate"]["benchmarks"]
+    known = {spec["problems"] for spec in benchmarks.values()}
+    missing = [f"benchmark {name}" for name in needs["benchmarks"] if name not in known]
+    if train["problems"] != needs["train"]:
+        missing.append(f"training on {needs['train']}")
+    if train["steps"] < needs["steps"]:
+        missing.append(f"{needs['steps']} steps")
+    return missing
+
+
+def _gain(claim: Claim, runs: _Runs, model: str) -> Iterator[Evidence]:
+    """Of the label that selection prefers over that of the other method, paired by seed."""
+    pair = [
+        _preferred(runs.results, model, runs.labels(claim, model, method))
+        for method in (claim.method, claim.against)
+    ]
+    scores = runs.results.chosen_scores
+    if None in pair or scores.empty:
+        return
+    average = scores[(scores["model"] == model) & (scores["benchmark"] == AVERAGE)]
+    own, other = (average[average["label"] == k].set_index("seed")["pass_at_1"] for k in pair)
+    paired = 100 * (own - other).dropna()
+    if len(paired):
+        yield Evidence(model, f"{pair[0]} - {pair[1]}", seed_interval(list(paired)))
+
+
+def _preferred(results: Results, model: str, labels: list[str]) -> str | None:
+    scores = results.chosen_scores
+    if not labels or scores.empty:
+        return None
+    judged = scores[(scores["model"] == model) & (scores["benchmark"] == SELECTION)]
+    means = judged.groupby("label")["pass_at_1"].mean()
+    return max(labels, key=lambda label: means.get(label, -math.inf))
+
+
+def _speedup(claim: Claim, runs: _Runs, model: str) -> Iterator[Evidence]:
+    rows, labels = runs.speedups, runs.labels(claim, model, claim.method)
+    rows = rows[(rows["model"] == model) & (rows["cost"] == claim.measure)]
+    for row in rows[rows["label"].isin(labels)].itertuples():
+        yield Evidence(model, row.label, Estimate(row.ratio, row.ci_low, row.ci_high))
+
+
+def _passes(claim: Claim, runs: _Runs, model: str) -> Iterator[Evidence]:
+    """A count, the same for every seed: its interval is itself."""
+    rows, labels = runs.passes, runs.labels(claim, model, claim.method)
+    for row in rows[(rows["model"] == model) & rows["label"].isin(labels)].itertuples():
+        count = row.passes_active
+        yield Evidence(model, row.label, Estimate(count, count, count))
+
+
+_MEASURES = {
+    "gain": _gain,
+    "step": _speedup,
+    "train_seconds": _speedup,
+    "backward_passes": _speedup,
+    "passes_per_step": _passes,
+}
+
+
+def _deciding(claim: Claim, evidence: list[Evidence]) -> Evidence:
+    if not evidence:
+        return Evidence("", "", Estimate(math.nan, math.nan, math.nan))
+    best = (claim.scope == "some") == (claim.bound == "at_least")
+    return (max if best else min)(evidence, key=lambda e: e.estimate.mean)
+
+
+def _shown(frame: pd.DataFrame) -> pd.DataFrame:
+    ours = [
+        NOTHING if row.verdict == NOT_TESTED and not row.setting else _words(row)
+        for row in frame.itertuples()
+    ]
+    columns = ["claim", "source", "published"]
+    return frame[columns].assign(ours=ours, verdict=frame["verdict"])
+
+
+def _words(row: Any) -> str:
+    spec = "+.2f" if row.measure == "gain" else ".2f"
+    estimate = with_interval(row.ours, row.ci_low, row.ci_high, spec)
+    return f"{estimate} ({row.model}: {row.setting})"
