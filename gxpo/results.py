@@ -76,23 +76,25 @@ class Results:
 
 def read_results(config: dict[str, Any]) -> Results:
     """Read what has finished so far; cells that have not are listed, never dropped."""
-    scores, steps, about = [], [], []
+    scores, steps, about = {}, {}, []
     defaults = {label: _defaults(spec["method"]) for label, spec in config["methods"].items()}
-    for cell in cells(config):
+    for number, cell in enumerate(cells(config)):
         state, reason = status(cell)
         about.append(_about(cell, state, reason, defaults[cell.label]))
-        if state != "finished":
-            continue
-        rows = _tag(pd.DataFrame(read_rows(cell.folder / METRICS)), cell)
+        if state == "finished":
+            steps[number] = pd.DataFrame(read_rows(cell.folder / METRICS))
+            scores[number] = read_scores(cell)
+    of_cells = pd.DataFrame(about)
+    rows, points = _stack(steps), _stack(scores)
+    if steps:
         rows["tokens"] = rows[["rollout_tokens", "forward_tokens", "backward_tokens"]].sum(axis=1)
-        steps.append(rows)
-        scores.append(_with_costs(_with_average(read_scores(cell)), rows).pipe(_tag, cell))
+        points = _with_costs(_with_average(points), rows)
     baselines = [k for k, v in config["methods"].items() if v["method"] == BASELINE_METHOD]
     return Results(
         config=config,
-        scores=_stack(scores),
-        steps=_stack(steps),
-        cells=pd.DataFrame(about),
+        scores=_tag(points, of_cells),
+        steps=_tag(rows, of_cells),
+        cells=of_cells,
         baseline=baselines[0] if baselines else None,
     )
 
@@ -130,28 +132,41 @@ def _defaults(method: str) -> dict[str, Any]:
     return {name: parameter.default for name, parameter in accepted.items()}
 
 
-def _stack(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """All rows, all columns; columns that are empty in one frame do not decide their type."""
+# Below, the column "cell" numbers the cells: one merge for all takes far less than one each.
+
+
+def _stack(frames: dict[int, pd.DataFrame]) -> pd.DataFrame:
+    """All rows, all columns, and ``cell``; columns that are empty in one frame do not decide their
+    type."""
     if not frames:
         return pd.DataFrame()
-    columns = list(dict.fromkeys(name for frame in frames for name in frame))
-    filled = [frame.dropna(axis="columns", how="all") for frame in frames]
-    return pd.concat(filled, ignore_index=True).reindex(columns=columns)
+    columns = dict.fromkeys(name for frame in frames.values() for name in frame)
+    filled = {number: f.dropna(axis="columns", how="all") for number, f in frames.items()}
+    stacked = pd.concat(filled, names=["cell", None]).reset_index(level="cell")
+    return stacked.reset_index(drop=True).reindex(columns=["cell", *columns])
 
 
 def _with_average(scores: pd.DataFrame) -> pd.DataFrame:
+    """With the rows of the mean over a cell's reported benchmarks, of the checkpoints that were
+    evaluated on all of them (not where some wait for the last)."""
     reported = scores[scores["benchmark"] != SELECTION]
-    labels = reported.groupby("step")["benchmark"].transform("nunique")
-    whole = reported[labels == reported["benchmark"].nunique()]  # not where some wait for the last
-    average = whole.groupby("step", as_index=False)[["pass_at_1", "pass_at_n"]].mean()
-    return pd.concat([scores, average.assign(benchmark=AVERAGE)], ignore_index=True)
+    asked = reported.groupby("cell")["benchmark"].transform("nunique")
+    answered = reported.groupby(["cell", "step"])["benchmark"].transform("nunique")
+    groups = reported[answered == asked].groupby(["cell", "step"], as_index=False)
+    average = groups[["pass_at_1", "pass_at_n"]].mean().assign(benchmark=AVERAGE)
+    both = pd.concat([scores, average], ignore_index=True)
+    return both.sort_values("cell", kind="stable", ignore_index=True)
 
 
 def _with_costs(scores: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    costs = rows[list(COSTS)]
-    start = pd.DataFrame([dict.fromkeys(COSTS, 0)])
-    return scores.merge(pd.concat([start, costs], ignore_index=True), on="step", how="left")
+    start = pd.DataFrame({"cell": rows["cell"].unique()}).assign(**dict.fromkeys(COSTS, 0))
+    costs = pd.concat([start, rows[["cell", *COSTS]]], ignore_index=True)
+    return scores.merge(costs, on=["cell", "step"], how="left")
 
 
-def _tag(frame: pd.DataFrame, cell: Cell) -> pd.DataFrame:
-    return frame.assign(model=cell.model, label=cell.label, method=cell.method, seed=cell.seed)
+def _tag(frame: pd.DataFrame, of_cells: pd.DataFrame) -> pd.DataFrame:
+    """Model, label, method and seed in place of the cell's number."""
+    if frame.empty:
+        return frame
+    tagged = frame.join(of_cells[[*GROUP, "seed"]], on="cell")
+    return tagged.drop(columns="cell")

@@ -59,7 +59,7 @@ def test_stages_end_to_end(config, workdir, monkeypatch, capsys):
     for stage in ("train", "evaluate"):
         assert run(monkeypatch, stage, config, *CELL) == 0
     assert run(monkeypatch, "tables", config) == 0
-    assert "pass@1 at the last checkpoint" in capsys.readouterr().out
+    assert "pass@1 at the last and at the chosen checkpoint" in capsys.readouterr().out
     assert run(monkeypatch, "figures", config) == 0
     assert run(monkeypatch, "mlflow", config) == 0
     assert "1 new runs" in capsys.readouterr().out

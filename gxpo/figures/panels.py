@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
+from matplotlib.collections import LineCollection
 
 from gxpo.palette import Style
 
@@ -45,8 +46,9 @@ def draw_runs(
     runs = runs.astype({y: float}).dropna(subset=[y])
     if runs.empty:
         return
-    for _, run in runs.groupby("seed"):
-        axis.plot(run[x], run[y], color=style.colour, lw=0.8, alpha=0.45)
+    seeds = [run[[x, y]].to_numpy(float) for _, run in runs.groupby("seed")]
+    # one artist: a figure of a large study has thousands of such lines
+    axis.add_collection(LineCollection(seeds, colors=style.colour, lw=0.8, alpha=0.45))
     mean = runs.groupby("step", as_index=False)[list({x, y} - {"step"})].mean()
     look: dict[str, Any] = {"marker": style.marker, "ms": 4} if checkpoints else {}
     look["dashes"] = style.dashes or (None, None)

@@ -22,6 +22,33 @@ HOLES = {
 }
 
 
+class _Runs:
+    """One model's runs.
+
+    labels: label -> method, learning_rate and hyperparameters, finished or not.
+    curves: label -> average pass@1 of the trained checkpoints that have been asked everything.
+    at_chosen: label -> average pass@1 by seed at the chosen checkpoint.
+    selected: label -> mean selection score there; no entry where nothing ran.
+    """
+
+    def __init__(self, results: Results, model: str):
+        cells, scores, chosen = (
+            frame[frame["model"] == model]
+            for frame in (results.cells, results.scores, results.chosen_scores)
+        )
+        about = cells.drop_duplicates("label").set_index("label")
+        self.baseline = results.baseline
+        self.labels: dict[str, dict[str, Any]] = about[
+            ["method", "learning_rate", "hyperparameters"]
+        ].to_dict("index")
+        trained = scores[(scores["benchmark"] == AVERAGE) & (scores["step"] > 0)]
+        self.curves = dict(list(trained.groupby("label")))
+        average = chosen[chosen["benchmark"] == AVERAGE].set_index("seed")
+        self.at_chosen = dict(list(average.groupby("label")["pass_at_1"]))
+        judged = chosen[chosen["benchmark"] == SELECTION]
+        self.selected = judged.groupby("label")["pass_at_1"].mean().to_dict()
+
+
 def tuned(results: Results) -> Table:
     """Differences in average pass@1, paired by seed, of three comparisons.
 
@@ -35,8 +62,9 @@ def tuned(results: Results) -> Table:
     columns = ["model", "comparison", "label", "against", "detail", "n_seeds"]
     rows: list[tuple] = []
     for model in results.config["models"] if len(results.scores) else ():
+        runs = _Runs(results, model)
         for name, made in ((TUNED, _sweeps), (EQUAL, _equal_compute), (PLACEBO, _placebos)):
-            found = list(made(results, model))
+            found = list(made(runs))
             hole = ("", "", f"missing: {HOLES[name]}", 0, *Estimate(math.nan, math.nan, math.nan))
             rows += [(model, name, *row) for row in found or [hole]]
     frame = pd.DataFrame(rows, columns=[*columns, "difference", "ci_low", "ci_high"])
@@ -60,64 +88,58 @@ def tuned(results: Results) -> Table:
     )
 
 
-def _sweeps(results: Results, model: str) -> Iterator[tuple]:
+def _sweeps(runs: _Runs) -> Iterator[tuple]:
     families: dict[str, list[str]] = {}
-    for name, spec in _labels(results, model).items():
+    for name, spec in runs.labels.items():
         families.setdefault(_family(spec), []).append(name)
-    sweeps = [f for f in families.values() if len(set(_rates(results, model, f))) > 1]
-    baselines = [f for f in sweeps if results.baseline in f]
+    sweeps = [f for f in families.values() if len(set(_rates(runs, f))) > 1]
+    baselines = [f for f in sweeps if runs.baseline in f]
     if not baselines:
         return
-    best = {id(family): _best(results, model, family) for family in sweeps}
     (baseline,) = baselines
-    against = best[id(baseline)]
+    against = _best(runs, baseline)
     for family in sweeps:
-        label = best[id(family)]
+        label = _best(runs, family)
         if family is baseline or label is None or against is None:
             continue
         tried, allowed = len(family), len(baseline)
-        detail = f"rate {_rate(results, model, label)} of {_listed(results, model, family)}"
+        listed = ", ".join(f"{rate:g}" for rate in sorted(_rates(runs, family)))
+        detail = f"rate {runs.labels[label]['learning_rate']:g} of {listed}"
         if tried != allowed:
             detail += f"; unequal tuning: {tried} rates against {allowed}"
         sweeps_best = ((label, family), (against, baseline))
-        if edge := [name for name, sweep in sweeps_best if _at_edge(results, model, name, sweep)]:
+        if edge := [name for name, sweep in sweeps_best if _at_edge(runs, name, sweep)]:
             detail += f"; at the edge of its sweep, a better rate may lie beyond: {', '.join(edge)}"
-        compared = _compare(_at_chosen(results, model, label), _at_chosen(results, model, against))
+        compared = _compare(runs.at_chosen[label], runs.at_chosen[against])
         yield from ((label, against, detail, *row) for row in compared)
 
 
-def _equal_compute(results: Results, model: str) -> Iterator[tuple]:
-    baseline = results.baseline
-    for label, spec in _labels(results, model).items():
-        if spec["method"] == "grpo" or baseline is None:
+def _equal_compute(runs: _Runs) -> Iterator[tuple]:
+    other = runs.curves.get(str(runs.baseline))
+    if other is None:
+        return
+    for label, spec in runs.labels.items():
+        own = runs.curves.get(label)
+        if spec["method"] == "grpo" or own is None:
             continue
-        own, other = _curves(results, model, label), _curves(results, model, baseline)
         ends = [run.groupby("seed")["backward_passes"].max() for run in (own, other)]
         budget = pd.concat(ends, axis="columns", join="inner").min(axis="columns")
         compared = _compare(_within(own, budget), _within(other, budget))
         detail = f"at {budget.mean():.0f} backward passes"
-        yield from ((label, baseline, detail, *row) for row in compared)
+        yield from ((label, runs.baseline, detail, *row) for row in compared)
 
 
-def _placebos(results: Results, model: str) -> Iterator[tuple]:
-    labels = _labels(results, model)
-    genuine = {k: v for k, v in labels.items() if v["hyperparameters"].get("scale") == "retention"}
-    for label, spec in genuine.items():
-        for twin, other in labels.items():
-            if twin in genuine or "scale" not in other["hyperparameters"]:
+def _placebos(runs: _Runs) -> Iterator[tuple]:
+    scaled = {k: v for k, v in runs.labels.items() if "scale" in v["hyperparameters"]}
+    genuine = {k for k, v in scaled.items() if v["hyperparameters"]["scale"] == "retention"}
+    names = {k: (v["learning_rate"], _family(v, PLACEBO_KEYS)) for k, v in scaled.items()}
+    for label in (k for k in scaled if k in genuine & set(runs.at_chosen)):
+        for twin, other in scaled.items():
+            if twin in genuine or names[twin] != names[label] or twin not in runs.at_chosen:
                 continue
-            same_rate = spec["learning_rate"] == other["learning_rate"]
-            if same_rate and _family(spec, PLACEBO_KEYS) == _family(other, PLACEBO_KEYS):
-                ours = _at_chosen(results, model, label)
-                compared = _compare(ours, _at_chosen(results, model, twin))
-                detail = f"scale {other['hyperparameters']['scale']}"
-                yield from ((label, twin, detail, *row) for row in compared)
-
-
-def _labels(results: Results, model: str) -> dict[str, dict[str, Any]]:
-    """label -> method, learning_rate and hyperparameters, finished or not."""
-    first = results.cells[results.cells["model"] == model].drop_duplicates("label")
-    return first.set_index("label")[["method", "learning_rate", "hyperparameters"]].to_dict("index")
+            compared = _compare(runs.at_chosen[label], runs.at_chosen[twin])
+            detail = f"scale {other['hyperparameters']['scale']}"
+            yield from ((label, twin, detail, *row) for row in compared)
 
 
 def _family(spec: dict[str, Any], without: tuple[str, ...] = ()) -> str:
@@ -126,45 +148,19 @@ def _family(spec: dict[str, Any], without: tuple[str, ...] = ()) -> str:
     return json.dumps([spec["method"], kept], sort_keys=True, default=str)
 
 
-def _rate(results: Results, model: str, label: str) -> str:
-    return f"{_labels(results, model)[label]['learning_rate']:g}"
+def _rates(runs: _Runs, family: list[str]) -> list[float]:
+    return [runs.labels[label]["learning_rate"] for label in family]
 
 
-def _rates(results: Results, model: str, family: list[str]) -> list[float]:
-    labels = _labels(results, model)
-    return [labels[label]["learning_rate"] for label in family]
+def _at_edge(runs: _Runs, label: str, family: list[str]) -> bool:
+    rates = _rates(runs, family)
+    return runs.labels[label]["learning_rate"] in (min(rates), max(rates))
 
 
-def _at_edge(results: Results, model: str, label: str, family: list[str]) -> bool:
-    rates = _rates(results, model, family)
-    return _labels(results, model)[label]["learning_rate"] in (min(rates), max(rates))
-
-
-def _listed(results: Results, model: str, family: list[str]) -> str:
-    return ", ".join(f"{rate:g}" for rate in sorted(_rates(results, model, family)))
-
-
-def _best(results: Results, model: str, family: list[str]) -> str | None:
+def _best(runs: _Runs, family: list[str]) -> str | None:
     """The label with the best mean selection score; the earlier of equals; None if none ran."""
-    chosen = results.chosen_scores
-    of_model = chosen[(chosen["model"] == model) & (chosen["benchmark"] == SELECTION)]
-    means = of_model.groupby("label")["pass_at_1"].mean()
-    ran = [label for label in family if label in means.index]
-    return max(ran, key=lambda label: means[label]) if ran else None
-
-
-def _at_chosen(results: Results, model: str, label: str) -> pd.Series:
-    """Average pass@1 by seed at the chosen checkpoint."""
-    rows = results.chosen_scores
-    rows = rows[(rows["model"] == model) & (rows["label"] == label)]
-    return rows[rows["benchmark"] == AVERAGE].set_index("seed")["pass_at_1"]
-
-
-def _curves(results: Results, model: str, label: str) -> pd.DataFrame:
-    """Average pass@1 of the trained checkpoints that were evaluated on all benchmarks."""
-    rows = results.scores
-    rows = rows[(rows["model"] == model) & (rows["label"] == label) & (rows["step"] > 0)]
-    return rows[rows["benchmark"] == AVERAGE]
+    ran = [label for label in family if label in runs.selected]
+    return max(ran, key=lambda label: runs.selected[label]) if ran else None
 
 
 def _within(runs: pd.DataFrame, budget: pd.Series) -> pd.Series:
