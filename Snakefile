@@ -23,6 +23,7 @@ from gxpo.errors import UserError
 from gxpo.prepare import model_record, used_benchmarks
 from gxpo.problems import problem_file
 from gxpo.registry import method_file
+from gxpo.site import REQUESTS, is_tiny, read_site, request
 
 # `gxpo` of the same environment, whether or not it is activated.
 os.environ["PATH"] = os.pathsep.join(
@@ -62,6 +63,7 @@ def every_cell(file):
     return [f"{cell.folder}/{file}" for cell in cells(CONFIG)]
 
 
+include: "workflow/rules/site.smk"
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/train.smk"
@@ -74,6 +76,9 @@ localrules:
     all,
     prepare_data,
     prepare_model,
+    tables,
+    figures,
+    mlflow,
 
 
 rule all:

@@ -13,11 +13,11 @@ rule evaluate:
         samples=f"{CELL}/samples.jsonl.gz",
     log:
         f"{RESULTS}/logs/evaluate/{{model}}/{{label}}/seed{{seed}}.log",
-    threads: lambda wildcards: cell_of(wildcards).model_spec["threads"]
+    group:
+        evaluation_group
+    threads: cpus("evaluate")
     resources:
-        gpu=asked("gpu", 1, 0),
-        mem_mb=asked("mem_gb", 1000, 4),
-        runtime=asked("hours", 60, 2),  # minutes
+        **asked("evaluate"),
     params:
         settings=CONFIG["evaluate"],
     shell:

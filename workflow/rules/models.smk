@@ -6,7 +6,11 @@ rule warmstart:
         directory(f"{RESULTS}/models/{{model}}"),
     log:
         f"{RESULTS}/logs/warmstart/{{model}}.log",
+    group:
+        "warmstarts"
     threads: 1
+    resources:
+        **asked("warmstart"),
     params:
         spec=lambda wildcards: CONFIG["models"][wildcards.model],
     shell:

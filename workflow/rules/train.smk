@@ -7,16 +7,6 @@ def policy(wildcards):
     return FETCHED.get(path, path)
 
 
-def asked(key, factor, default):
-    """A resource of a cell's jobs, from `resources` of its model."""
-
-    def of(wildcards):
-        given = CONFIG["models"][wildcards.model].get("resources", {}).get(key, default)
-        return round(given * factor)
-
-    return of
-
-
 def settings(wildcards):
     """What a cell is: a change of these, and of nothing else in the config, trains it again."""
     cell = cell_of(wildcards)
@@ -41,11 +31,9 @@ rule train:
         metrics=f"{CELL}/metrics.jsonl",
     log:
         f"{RESULTS}/logs/train/{{model}}/{{label}}/seed{{seed}}.log",
-    threads: lambda wildcards: cell_of(wildcards).model_spec["threads"]
+    threads: cpus("train")
     resources:
-        gpu=asked("gpu", 1, 0),
-        mem_mb=asked("mem_gb", 1000, 4),
-        runtime=asked("hours", 60, 2),  # minutes
+        **asked("train"),
     params:
         settings=settings,
     # Whoever stops a job signals all its processes: training checkpoints and exits with code 75 if

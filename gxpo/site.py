@@ -1,0 +1,101 @@
+"""What a job asks a cluster for: the model entry's ``resources``, within the site's limits.
+
+The site is one small file that the user edits (slurm/site.yaml). Nothing here talks to a scheduler.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from gxpo.errors import UserError
+
+# Where a model entry says nothing. A tiny policy takes seconds to minutes, on a processor.
+DEFAULT = {"gpu": 0, "mem_gb": 4, "hours": 2}
+TINY = {"gpu": 0, "mem_gb": 4, "hours": 0.5}
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.,-]*$")]
+GpuType = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.]+$")]
+Options = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_=:,./@%+ -]*$")]
+
+
+class Site(BaseModel):
+    """A cluster's settings; slurm/site.yaml explains each."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    partition: Name | None = None
+    cpu_partition: Name | None = None
+    account: Name | None = None
+    gpu_type: GpuType | None = None
+    extra: Options = ""
+    walltime_scale: float = Field(default=1.0, gt=0)
+    max_hours: float | None = Field(default=None, gt=0)
+    max_mem_gb: float | None = Field(default=None, gt=0)
+    checkpoint_minutes: float = Field(default=10.0, ge=0)
+    scratch: Path | None = None
+    setup: list[str] = []
+
+    @property
+    def setup_commands(self) -> str:
+        """What a job's shell runs first. Module systems read unset variables."""
+        return f"set +u; {'; '.join(self.setup)}; set -u; " if self.setup else ""
+
+
+def read_site(path: Path) -> Site:
+    """The settings in a YAML file; a file that is not there sets none. Raises UserError."""
+    if not path.exists():
+        return Site()
+    try:
+        return Site.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        key = ".".join(map(str, wrong["loc"]))
+        if wrong["type"] == "extra_forbidden":
+            message = f"unknown key, allowed are {', '.join(Site.model_fields)}"
+        else:
+            message = f"{wrong['msg']} (got {wrong['input']!r})"
+        raise UserError(f"{path}: {key or 'top level'}: {message}") from error
+
+
+def is_tiny(model_entry: dict[str, Any]) -> bool:
+    """Whether a job of the model is small: it was made here, and is no larger than the demo's."""
+    return "architecture" in model_entry
+
+
+def request(
+    site: Site, model_entry: dict[str, Any], stage: str, attempt: int = 1
+) -> dict[str, Any]:
+    """What a job of ``stage`` (warmstart, train, evaluate) asks for, by Snakemake's names.
+
+    mem_mb and runtime (minutes) grow with ``attempt`` (1, 2, ...), up to the site's limits: memory
+    by half of itself each time, runtime by all of itself. Strings are empty where the cluster's
+    default is meant. Evaluation is one process, on one GPU at most; a warm start needs none. The
+    model's ``threads`` are those of a process, of which there is one per GPU.
+    """
+    asked = (TINY if is_tiny(model_entry) else DEFAULT) | model_entry.get("resources", {})
+    most = {"train": asked["gpu"], "evaluate": 1, "warmstart": 0}[stage]
+    gpu = min(asked["gpu"], most)
+    hours = asked["hours"] * site.walltime_scale * attempt
+    mem_gb = asked["mem_gb"] * (1 + (attempt - 1) / 2)
+    partition = site.partition if gpu else site.cpu_partition or site.partition
+    return {
+        "gpu": gpu,
+        "gpu_model": (site.gpu_type or "") if gpu else "",
+        "tasks_per_gpu": 0,  # a job is one task, which starts what processes it needs
+        "cpus_per_task": model_entry.get("threads", 1) * max(1, gpu),
+        "mem_mb": round(1000 * min(mem_gb, site.max_mem_gb or math.inf)),
+        "runtime": max(1, round(60 * min(hours, site.max_hours or math.inf))),
+        "slurm_partition": partition or "",
+        "slurm_account": site.account or "",
+        "slurm_extra": site.extra,
+    }
+
+
+REQUESTS = tuple(request(Site(), {}, "train"))

@@ -1,0 +1,109 @@
+"""What jobs ask a cluster for: unit tests of the requests, and a dry run of the Slurm profile."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gxpo.errors import UserError
+from gxpo.site import Site, read_site, request
+
+BIG = {"path": "big", "resources": {"gpu": 4, "mem_gb": 96, "hours": 48}, "threads": 3}
+TINY = {"architecture": "qwen2"}
+
+
+def site_file(folder, text):
+    (folder / "site.yaml").write_text(text)
+    return folder / "site.yaml"
+
+
+def test_a_models_resources_reach_the_request():
+    train = request(Site(), BIG, "train")
+    assert (train["gpu"], train["mem_mb"], train["runtime"]) == (4, 96_000, 48 * 60)
+    assert train["cpus_per_task"] == 12  # 3 threads for each of 4 processes
+    evaluate = request(Site(), BIG, "evaluate")
+    assert (evaluate["gpu"], evaluate["cpus_per_task"]) == (1, 3)  # one process
+    assert request(Site(), TINY, "train")["runtime"] == 30
+    assert request(Site(), {"path": "x"}, "train")["runtime"] == 120
+
+
+@given(st.integers(1, 6))
+def test_memory_and_time_grow_with_the_attempt_up_to_the_sites_limits(attempt):
+    asked = request(Site(), BIG, "train", attempt)
+    assert asked["runtime"] == 48 * 60 * attempt
+    assert asked["mem_mb"] == 96_000 + 48_000 * (attempt - 1)
+    capped = request(Site(max_hours=24, max_mem_gb=100), BIG, "train", attempt)
+    assert capped["runtime"] == 24 * 60
+    assert capped["mem_mb"] == (96_000 if attempt == 1 else 100_000)
+
+
+def test_the_sites_settings_reach_the_request():
+    site = Site(partition="gpu", cpu_partition="cpu", account="me", gpu_type="a100")
+    on_gpu, on_cpu = request(site, BIG, "train"), request(site, TINY, "train")
+    assert (on_gpu["slurm_partition"], on_gpu["gpu_model"]) == ("gpu", "a100")
+    assert (on_cpu["slurm_partition"], on_cpu["gpu_model"]) == ("cpu", "")  # no GPU, no type of it
+    assert on_gpu["slurm_account"] == on_cpu["slurm_account"] == "me"
+    assert request(Site(partition="all"), TINY, "train")["slurm_partition"] == "all"
+    assert request(Site(walltime_scale=0.5), BIG, "train")["runtime"] == 24 * 60
+    assert Site(setup=["module load cuda", "x=1"]).setup_commands == (
+        "set +u; module load cuda; x=1; set -u; "
+    )
+
+
+def test_the_file_of_the_repository_is_valid_as_shipped_and_with_every_example(tmp_path):
+    text = (ROOT / "slurm" / "site.yaml").read_text()
+    shipped = read_site(ROOT / "slurm" / "site.yaml")
+    assert shipped == Site()
+    uncommented = re.sub(r"^# (\w+:|  - )", r"\1", text, flags=re.M)
+    filled = read_site(site_file(tmp_path, uncommented))
+    assert all(getattr(filled, name) != getattr(Site(), name) for name in ("partition", "scratch"))
+    assert set(yaml.safe_load(uncommented)) == set(Site.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("partiton: gpu", "partiton: unknown key, allowed are partition,"),
+        ("max_hours: -1", "max_hours: Input should be greater than 0"),
+        ("partition: 'a; rm -rf ~'", "partition: String should match"),
+        ("extra: --comment=$(id)", "extra: String should match"),
+        ("- a", "top level: "),
+        ("a: [", "not valid YAML"),
+    ],
+)
+def test_a_wrong_site_file_is_one_line(tmp_path, text, said):
+    with pytest.raises(UserError) as error:
+        read_site(site_file(tmp_path, text))
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_site_file_sets_nothing(tmp_path):
+    assert read_site(tmp_path / "none.yaml") == Site()
+
+
+def test_the_profile_asks_for_what_the_models_say(tmp_path):
+    """snakemake --profile slurm, dry: no Slurm is needed for it."""
+    pytest.importorskip("snakemake_executor_plugin_slurm")
+    (tmp_path / "policy").mkdir()
+    entry = {"path": str(tmp_path / "policy"), "resources": BIG["resources"], "threads": 3}
+    config = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    config |= {"seeds": [0], "models": {"big": entry, "tiny": TINY}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    site = site_file(tmp_path, "{partition: main, max_hours: 30}")
+    command = [sys.executable, "-m", "snakemake", "-n", "--profile", "slurm"]
+    command += ["--configfile", str(tmp_path / "config.yaml"), "--directory", str(tmp_path)]
+    environment = os.environ | {"GXPO_SITE": str(site)}
+    dry = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert dry.returncode == 0, dry.stderr
+    jobs = [" ".join(block.split()) for block in (dry.stdout + dry.stderr).split("rule ")]
+    big = [job for job in jobs if job.startswith("train:") and "model=big" in job]
+    assert len(big) == 3
+    asked = ("gpu=4", "cpus_per_task=12", "mem_mb=96000", "runtime=1800", "slurm_partition=main")
+    assert [text for text in asked if not all(text in job for job in big)] == []

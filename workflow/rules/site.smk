@@ -1,0 +1,32 @@
+# What jobs ask a cluster for: the model's `resources`, within the limits of slurm/site.yaml.
+
+SITE = read_site(
+    Path(os.environ.get("GXPO_SITE", os.path.join(workflow.basedir, "slurm/site.yaml")))
+)
+SETUP = SITE.setup_commands
+CHECKPOINT_MINUTES = SITE.checkpoint_minutes
+if SITE.scratch:
+    os.environ.setdefault("HF_HOME", str(SITE.scratch / "huggingface"))
+
+
+def asked(stage):
+    """The resources of a stage's jobs; more on every attempt."""
+
+    def resource(key):
+        return lambda wildcards, attempt: request(
+            SITE, CONFIG["models"][wildcards.model], stage, attempt
+        )[key]
+
+    return {key: resource(key) for key in REQUESTS}
+
+
+def cpus(stage):
+    """The same for a run on this machine: the profile caps threads, so they are also a resource."""
+    return lambda wildcards: request(SITE, CONFIG["models"][wildcards.model], stage)[
+        "cpus_per_task"
+    ]
+
+
+def evaluation_group(wildcards):
+    """Jobs that are shorter than submitting them share one (group-components in the profile)."""
+    return "evaluations" if is_tiny(CONFIG["models"][wildcards.model]) else None
