@@ -24,6 +24,7 @@ from gxpo.prepare import model_record, used_benchmarks
 from gxpo.problems import problem_file
 from gxpo.registry import method_file
 from gxpo.site import REQUESTS, is_tiny, read_site, request
+from gxpo.slurm import end_orphans
 
 # `gxpo` of the same environment, whether or not it is activated.
 os.environ["PATH"] = os.pathsep.join(
@@ -38,7 +39,12 @@ if "models" not in config:
 try:
     for file in workflow.configfiles:
         refuse_duplicate_keys(file)
-    CONFIG = complete_config(config)
+    if workflow.is_main_process:
+        CONFIG = complete_config(config)
+    else:  # a cluster's job: what was submitted, which also saves importing torch here
+        CONFIG = yaml.safe_load(
+            Path(f"results/{config['name']}/config.yaml").read_text()
+        )
 except UserError as error:
     raise WorkflowError(str(error))
 
@@ -92,6 +98,7 @@ rule all:
 onstart:
     Path(RESULTS).mkdir(parents=True, exist_ok=True)
     Path(RESOLVED).write_text(yaml.safe_dump(CONFIG, sort_keys=False))
+    end_orphans(Path(RESULTS, "snakemake-logs.txt"), list(log))
 
 
 onsuccess:

@@ -75,6 +75,15 @@ def newest_whole(
     return None, problems
 
 
+def delete_torn(state: Path) -> None:
+    """Delete what is not whole: checkpoints without a manifest, files of ``write_atomically``."""
+    for checkpoint in _folders(state):
+        if not (checkpoint / MANIFEST).exists():
+            shutil.rmtree(checkpoint)
+    for file in [*state.glob("*.partial"), *state.parent.glob("*.partial")]:
+        file.unlink()
+
+
 def prune(state: Path, scheduled: Sequence[int]) -> None:
     """Make the older checkpoints small, once two newer ones can be resumed from.
 

@@ -1,8 +1,8 @@
 """The ``gxpo`` command: one subcommand per stage of the pipeline, each a plain Python function.
 
 Exit codes: 0 done; 1 the cell failed (its reason is in failure.json) or a bound of the benchmark is
-missed; 2 bad input; 75 training was stopped by SIGTERM or SIGUSR1 and has left a checkpoint: start
-the same command again.
+missed; 2 bad input; 75 training was stopped by SIGTERM, SIGUSR1 or the end of its walltime and has
+left a checkpoint, or another process works on the cell: start the same command again.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import gc
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 # The libraries' own bars and integrations: ours are enough, and importing mlflow into every
 # training process costs a second. Set before anything imports tqdm or transformers.
@@ -25,9 +26,13 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import typer
 
 from gxpo import config as configuration
+from gxpo.cell_lock import sole_worker
 from gxpo.config import Cell
-from gxpo.errors import CellError, Interrupted, UserError
+from gxpo.errors import Busy, CellError, Interrupted, UserError
+from gxpo.failures import disk_full
+from gxpo.launch import is_launched, launch
 from gxpo.runs import record_failure
+from gxpo.slurm import seconds_left
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
@@ -126,14 +131,31 @@ def warmstart(config: Config, model: Model) -> None:
 
 
 @app.command()
-def train(config: Config, model: Model, label: Label, seed: Seed) -> None:
+def train(
+    config: Config,
+    model: Model,
+    label: Label,
+    seed: Seed,
+    processes: Annotated[int, typer.Option(help="one a GPU of this machine; 0 as 1")] = 1,
+    stop_before: Annotated[
+        float | None,
+        typer.Option(help="in a Slurm job: checkpoint and stop so many minutes before its end"),
+    ] = None,
+) -> None:
     """Train one cell: model x method label x seed. Resumes what a killed run left."""
-    cell = configuration.get_cell(configuration.read_config(config), model, label, seed)
+    checked = configuration.read_config(config)
+    cell = configuration.get_cell(checked, model, label, seed)
     _stay_offline()
-    with _recording_failure(cell, "train"):
+    if processes > 1 and not is_launched():
+        resources = checked["models"][model].get("resources", {})
+        launch(processes, resources.get("parallel", "fsdp2"), sys.argv[1:])
+    left = seconds_left() if stop_before is not None else None
+    seconds = left - 60 * (stop_before or 0) if left is not None else None
+    with _working_on(cell, "train"):
+        started = time.monotonic()
         with _quick_imports():
             from gxpo.train import train as run
-        run(cell)
+        run(cell, seconds - (time.monotonic() - started) if seconds is not None else None)
 
 
 @app.command()
@@ -141,7 +163,7 @@ def evaluate(config: Config, model: Model, label: Label, seed: Seed) -> None:
     """Evaluate every checkpoint of one trained cell: sampled pass@1 through lm-eval."""
     cell = configuration.get_cell(configuration.read_config(config), model, label, seed)
     _stay_offline()
-    with _recording_failure(cell, "evaluate"):
+    with _working_on(cell, "evaluate"):
         with _quick_imports():
             from gxpo.evaluate import evaluate as run
         run(cell)
@@ -275,20 +297,41 @@ def _quick_imports() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _working_on(cell: Cell, stage: str) -> Iterator[None]:
+    """Be the cell's only process, and leave the reason of a failure in the cell's folder, where
+    tables and reports find it."""
+    try:
+        with sole_worker(cell.folder, stage), _recording_failure(cell, stage):
+            yield
+    except Busy as other:
+        typer.echo(f"{stage}: {other}; start the same command again when it has ended", err=True)
+        raise typer.Exit(os.EX_TEMPFAIL) from other
+
+
+@contextlib.contextmanager
 def _recording_failure(cell: Cell, stage: str) -> Iterator[None]:
-    """Leave the reason of a failure in the cell's folder, where tables and reports find it."""
     try:
         yield
     except (CellError, FloatingPointError) as error:
-        record_failure(cell.folder, stage, str(error))
-        typer.echo(f"cell {cell.folder} failed: {error}", err=True)
-        raise typer.Exit(1) from error
+        _fail(cell, stage, str(error))
     except Interrupted as stop:
         typer.echo(f"cell {cell.folder}: {stop}; start the same command again", err=True)
         raise typer.Exit(os.EX_TEMPFAIL) from stop
     except Exception as error:
+        if reason := disk_full(error, cell.folder):
+            _fail(cell, stage, reason)
         record_failure(cell.folder, stage, f"{type(error).__name__}: {error}".split("\n")[0])
         raise
+
+
+def _fail(cell: Cell, stage: str, reason: str) -> NoReturn:
+    """End with a line instead of a traceback: the reason is known."""
+    typer.echo(f"cell {cell.folder} failed: {reason}", err=True)
+    try:
+        record_failure(cell.folder, stage, reason)
+    except OSError as error:
+        typer.echo(f"cell {cell.folder}: the reason is not recorded: {error}", err=True)
+    raise typer.Exit(1)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The three ways a run stops that are not bugs of the suite."""
+"""The ways a run stops that are not bugs of the suite."""
 
 
 class UserError(ValueError):
@@ -20,4 +20,11 @@ class Interrupted(Exception):  # noqa: N818 (nothing went wrong)
 
     Nothing failed: the command line prints the message and exits with code 75 (EX_TEMPFAIL), and
     the same command continues.
+    """
+
+
+class Busy(Exception):  # noqa: N818 (nothing went wrong)
+    """Another process works on the cell: the message, one line, says which.
+
+    The command line prints it and exits with code 75 (EX_TEMPFAIL), leaving the cell as it is.
     """

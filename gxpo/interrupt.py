@@ -1,5 +1,5 @@
-"""Stop between two steps when asked to: SIGTERM (kill, timeout, schedulers) or SIGUSR1 (Slurm's
-``--signal=USR1@600``, ahead of the walltime)."""
+"""Stop between two steps when asked to: by SIGTERM (kill, timeout, schedulers), by SIGUSR1
+(schedulers, ahead of the walltime), or because the time is up."""
 
 from __future__ import annotations
 
@@ -11,26 +11,35 @@ import torch
 from accelerate.utils import reduce
 from transformers import TrainerCallback
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM)
+SOON = 0.001  # seconds: a timer of 0 is none
 
 
 class StopRequest:
     """While open, the signals only leave a note in ``received``; later the handlers of before are
-    back. To be opened in the main thread, as Python asks for."""
+    back. To be opened in the main thread, as Python asks for.
 
-    def __init__(self) -> None:
+    seconds: after which to stop without being asked.
+    """
+
+    def __init__(self, seconds: float | None = None) -> None:
         self.received: str | None = None
+        self._seconds = seconds
 
     def __enter__(self) -> StopRequest:
         self._previous = {number: signal.signal(number, self._note) for number in SIGNALS}
+        if self._seconds is not None:
+            signal.setitimer(signal.ITIMER_REAL, max(self._seconds, SOON))
         return self
 
     def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.received = signal.Signals(number).name
+        timer = number == signal.SIGALRM
+        self.received = "the end of its walltime" if timer else signal.Signals(number).name
 
 
 class StopAtStepEnd(TrainerCallback):

@@ -7,12 +7,14 @@ import importlib.util
 import inspect
 import typing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from gxpo.errors import UserError
-from gxpo.method import Method
+
+if TYPE_CHECKING:  # finding a method's file must not take the seconds of importing torch
+    from gxpo.method import Method
 
 METHODS_DIR = Path(__file__).resolve().parent.parent / "methods"
 
@@ -38,6 +40,8 @@ def method_file(method: str) -> Path:
 
 def method_class(method: str) -> type[Method]:
     """The one Method subclass that the method's file defines."""
+    from gxpo.method import Method
+
     path = method_file(method)
     # The module name must not shadow the package ``gxpo`` (methods/gxpo.py) and must differ for
     # files of the same name in different places.

@@ -6,6 +6,8 @@ scores.csv         evaluate  one row per checkpoint x benchmark
 problems.parquet   evaluate  one row per checkpoint x benchmark x problem
 samples.jsonl.gz   evaluate  one row per checkpoint x benchmark x problem x sample
 failure.json       whichever stage failed last: its reason
+lock               both      who works on the cell (gxpo.cell_lock)
+log.txt            Snakemake what all attempts have printed, appended
 state/             both      checkpoints, finished parts of the evaluation, what resuming needs;
                              declared to no scheduler, so that a killed job does not lose it
 """
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gxpo.atomic import write_atomically
+from gxpo.cell_lock import killed_worker
 from gxpo.config import Cell
 
 RUN, METRICS, SCORES, SAMPLES = "run.json", "metrics.jsonl", "scores.csv", "samples.jsonl.gz"
@@ -50,8 +53,8 @@ def status(cell: Cell) -> tuple[str, str]:
     if (folder / FAILURE).exists():
         failure = json.loads((folder / FAILURE).read_text(encoding="utf-8"))
         return "failed", f"{failure['stage']}: {failure['reason']}"
-    if not (folder / RUN).exists():
-        return "missing", "not trained"
-    if not (folder / SCORES).exists():
-        return "missing", "not evaluated"
-    return "finished", ""
+    if (folder / RUN).exists() and (folder / SCORES).exists():
+        return "finished", ""
+    reason = "not evaluated" if (folder / RUN).exists() else "not trained"
+    killed = killed_worker(folder)
+    return "missing", f"{reason}: {killed} was killed, or its node went down" if killed else reason

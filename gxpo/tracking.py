@@ -6,7 +6,10 @@ rule reports about itself stays in ``metrics.jsonl``.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,19 @@ def import_runs(config: dict[str, Any], database: Path) -> int:
     """
     database = database.resolve()
     database.parent.mkdir(parents=True, exist_ok=True)
+    with _only_import(database):
+        return _import(config, database)
+
+
+@contextlib.contextmanager
+def _only_import(database: Path) -> Iterator[None]:
+    """Imports into a database take turns: two at a time would both miss, and both add, a run."""
+    with database.with_suffix(".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _import(config: dict[str, Any], database: Path) -> int:
     client = MlflowClient(f"sqlite:///{database}")
     experiment = client.get_experiment_by_name(config["name"])
     if experiment is None:

@@ -35,14 +35,15 @@ from gxpo.runs import FAILURE, METRICS, RUN, STATE, checkpoint_steps, write_json
 from gxpo.trainer import MethodTrainer
 
 
-def train(cell: Cell) -> None:
-    """Train a cell from where it stands, and write ``metrics.jsonl`` and ``run.json``.
+def train(cell: Cell, seconds: float | None = None) -> None:
+    """Train a cell from where it stands, and write ``metrics.jsonl`` and ``run.json``; for
+    ``seconds`` at most, if given, and the step that is then begun.
 
     Starting again after a kill resumes from the newest checkpoint; a state that belongs to other
     settings, another method file or another model is discarded.
 
     Raises CellError or FloatingPointError where the run must not be reported, Interrupted where a
-    signal (gxpo.interrupt) came and the rest is still to be trained.
+    signal (gxpo.interrupt) came or the time is up and the rest is still to be trained.
     """
     folder, state = cell.folder, cell.folder / STATE
     (folder / FAILURE).unlink(missing_ok=True)
@@ -55,7 +56,7 @@ def train(cell: Cell) -> None:
         checkpoint = _prepare_state(state, identity, scheduled)
     metrics = state / METRICS
 
-    with StopRequest() as request:
+    with StopRequest(seconds) as request:
         writer, stop = _MetricsWriter(metrics, cell), StopAtStepEnd(request)
         set_seed(cell.seed)  # fresh LoRA adapters are random: the same for every method
         trainer = MethodTrainer(

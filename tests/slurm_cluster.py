@@ -42,7 +42,7 @@ KillWait=10
 SlurmctldTimeout=10
 SlurmdTimeout={node_timeout}
 SlurmdParameters=config_overrides
-SchedulerParameters=sched_min_interval=100000,requeue_delay=1
+SchedulerParameters=sched_min_interval=100000
 NodeName={host} NodeAddr=127.0.0.1 CPUs=16 RealMemory=64000 Gres=gpu:2
 PartitionName=gpu Nodes={host} Default=YES MaxTime=60 State=UP
 """

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gxpo.errors import UserError
-from gxpo.site import Site, read_site, request
+from gxpo.site import GROUPED, Site, read_site, request
 
 BIG = {"path": "big", "resources": {"gpu": 4, "mem_gb": 96, "hours": 48}, "threads": 3}
 TINY = {"architecture": "qwen2"}
@@ -41,6 +41,15 @@ def test_memory_and_time_grow_with_the_attempt_up_to_the_sites_limits(attempt):
     capped = request(Site(max_hours=24, max_mem_gb=100), BIG, "train", attempt)
     assert capped["runtime"] == 24 * 60
     assert capped["mem_mb"] == (96_000 if attempt == 1 else 100_000)
+
+
+def test_jobs_that_share_one_fit_into_its_time_together():
+    profile = yaml.safe_load((ROOT / "slurm" / "config.yaml").read_text())
+    assert profile["group-components"] == [f"warmstarts={GROUPED}", f"evaluations={GROUPED}"]
+    for attempt in (1, 9):
+        asked = request(Site(max_hours=2), TINY, "evaluate", attempt)
+        assert asked["runtime"] * GROUPED <= 120
+    assert request(Site(max_hours=2), TINY, "train", 9)["runtime"] == 120  # never grouped
 
 
 def test_the_sites_settings_reach_the_request():

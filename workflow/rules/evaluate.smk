@@ -21,5 +21,5 @@ rule evaluate:
     params:
         settings=CONFIG["evaluate"],
     shell:
-        "gxpo evaluate {RESOLVED} --model {wildcards.model} --label {wildcards.label}"
-        " --seed {wildcards.seed} 2>&1 | tee {log}"
+        "{SETUP}gxpo evaluate {RESOLVED} --model {wildcards.model} --label {wildcards.label}"
+        " --seed {wildcards.seed} 2>&1 | tee -a {log} $(dirname {output.scores})/log.txt"

@@ -14,4 +14,4 @@ rule warmstart:
     params:
         spec=lambda wildcards: CONFIG["models"][wildcards.model],
     shell:
-        "gxpo warmstart {RESOLVED} --model {wildcards.model} 2>&1 | tee {log}"
+        "{SETUP}gxpo warmstart {RESOLVED} --model {wildcards.model} 2>&1 | tee {log}"

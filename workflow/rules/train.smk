@@ -38,7 +38,9 @@ rule train:
         settings=settings,
     # Whoever stops a job signals all its processes: training checkpoints and exits with code 75 if
     # the shell waits for it and tee stays to take its last lines.
+    # log.txt is not declared: Snakemake empties {log} before another attempt.
     shell:
-        "trap : TERM USR1;"
+        "{SETUP}trap : TERM USR1;"
         " gxpo train {RESOLVED} --model {wildcards.model} --label {wildcards.label}"
-        " --seed {wildcards.seed} 2>&1 | (trap '' TERM USR1; exec tee {log})"
+        " --seed {wildcards.seed} --processes {resources.gpu} --stop-before {CHECKPOINT_MINUTES}"
+        " 2>&1 | (trap '' TERM USR1; exec tee -a {log} $(dirname {output.run})/log.txt)"

@@ -1,0 +1,73 @@
+"""What is asked of Slurm, through its commands; nothing here fails where there is none."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ANSWER_SECONDS = 30
+END_SECONDS = 300  # longer than a job gets between SIGTERM and SIGKILL
+
+
+def seconds_left() -> float | None:
+    """Until the walltime of the job that this process belongs to; None outside of jobs, and where
+    Slurm sets no limit or does not say (which standard error does)."""
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None:
+        return None
+    answer = _ask("squeue", "--noheader", f"--jobs={job}", "--format=%L")
+    left = parse_time(answer or "")
+    if left is None and answer not in ("UNLIMITED", "NOT_SET"):
+        print(
+            f"the walltime of Slurm job {job} is not known: squeue says {answer!r}", file=sys.stderr
+        )
+    return left
+
+
+def parse_time(text: str) -> float | None:
+    """Seconds of Slurm's ``[days-][[hours:]minutes:]seconds``; None for anything else."""
+    match = re.fullmatch(r"(?:(\d+)-)?(?:(?:(\d+):)?(\d+):)?(\d+)", text)
+    if match is None:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+
+
+def end_orphans(record: Path, logs: list[str]) -> None:
+    """End the jobs that a Snakemake which was killed has left behind, and note this one's ``logs``.
+
+    record: where the results' last Snakemake noted its logs, in which its jobs' name stands. To be
+    called under Snakemake's lock: the former one is gone, and nobody waits for its jobs.
+    """
+    for name in _run_names(record):
+        if shutil.which("scancel") and _ask("squeue", "--noheader", f"--name={name}"):
+            print(f"ending the jobs of a former snakemake: scancel --name={name}", file=sys.stderr)
+            _ask("scancel", f"--name={name}")
+            deadline = time.monotonic() + END_SECONDS
+            while time.monotonic() < deadline and _ask("squeue", "--noheader", f"--name={name}"):
+                time.sleep(1)
+    record.write_text("".join(f"{log}\n" for log in logs), encoding="utf-8")
+
+
+def _run_names(record: Path) -> list[str]:
+    """The name of all jobs of the Snakemake that ``record`` points to."""
+    names = []
+    for log in record.read_text(encoding="utf-8").splitlines() if record.exists() else []:
+        if Path(log).exists():
+            text = Path(log).read_text(encoding="utf-8", errors="replace")
+            names += re.findall(r"SLURM run ID: ([\w-]+)", text)
+    return names
+
+
+def _ask(*command: str) -> str | None:
+    """What a command of Slurm prints; None where there is no such command or it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS)
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

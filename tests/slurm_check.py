@@ -1,0 +1,106 @@
+"""``make slurm-check``: the demo matrix, short, through ``snakemake --profile slurm`` on a real
+one-node Slurm that is started here, and stopped; then the fault drill (tests/slurm_drill.py).
+
+Needs root and Slurm, which it installs where apt-get can. Exits with 0 where it is skipped, after a
+line that says why. --quick: two cells, one request of each kind, two faults; a few minutes.
+"""
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from slurm_cluster import Cluster, missing_reason
+from slurm_drill import drill, quick, report
+from slurm_matrix import LABELS, RESOURCES, Matrix, raw_config
+
+
+def requests_problem(job, raw):
+    """What of a training job is not as configured, as scontrol shows it; None if all is."""
+    (entry,) = raw["models"].values()
+    asked = entry["resources"]
+    expected = {
+        "TresPerJob": f"gres:gpu:{asked['gpu']}",
+        "NumCPUs": str(entry["threads"] * asked["gpu"]),
+        "CPUs/Task": str(entry["threads"] * asked["gpu"]),
+        "MinMemoryNode": f"{asked['mem_gb'] * 1000}M",
+        "TimeLimit": f"00:{round(asked['hours'] * 60):02}:00",
+        "Partition": "gpu",
+    }
+    wrong = {key: job.get(key) for key, value in expected.items() if job.get(key) != value}
+    return f"asked for {expected}, scontrol shows {wrong}" if wrong else None
+
+
+def check_requests(matrix):
+    """Every training job asked for what the configuration says; prints one as evidence."""
+    jobs = [j for j in matrix.cluster.jobs() if j["comment"].startswith("rule_train_")]
+    assert jobs, "no training job was submitted"
+    for job in jobs:
+        shown = matrix.cluster.job(job["id"])
+        problem = requests_problem(shown, matrix.raw)
+        assert problem is None, f"job {job['id']}: {problem}"
+    keys = ("JobId", "TresPerJob", "NumCPUs", "MinMemoryNode", "TimeLimit", "Partition")
+    print("scontrol show -d job:", " ".join(f"{key}={shown[key]}" for key in keys), flush=True)
+    print(f"{len(jobs)} training jobs asked for what is configured: {RESOURCES}", flush=True)
+
+
+def undisturbed(matrix):
+    """Run the matrix; its outcome and the seconds it took."""
+    started = time.monotonic()
+    matrix.start()
+    assert matrix.wait() == 0, matrix.log.read_text()[-6000:]
+    return matrix.outcome(), time.monotonic() - started
+
+
+def check(arguments, folder, cluster):
+    """Run what is asked for; whether anything ended different."""
+    labels = ("grpo", "gxpo") if arguments.quick else LABELS
+    raw = raw_config(labels, seeds=[0] if arguments.quick else [0, 1])
+    matrix = Matrix(folder / "run", cluster, raw)
+    try:
+        if arguments.quick:
+            faults, identical = quick(matrix)
+            check_requests(matrix)
+            print(f"{len(faults)} faults; as trained without Slurm: {identical}", flush=True)
+            return not identical
+        expected, seconds = undisturbed(matrix)
+        print(f"undisturbed: {len(matrix.cells)} cells in {seconds:.0f} s", flush=True)
+        check_requests(matrix)
+        if arguments.no_drill:
+            return False
+        faults = drill(matrix, expected, arguments.seed)
+        print(report(faults), flush=True)
+        return not all(fault.identical for fault in faults)
+    except BaseException:
+        print(matrix.log.read_text()[-3000:] if matrix.log.exists() else "", file=sys.stderr)
+        raise
+    finally:
+        matrix.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--no-drill", action="store_true", help="the undisturbed matrix alone")
+    parser.add_argument("--seed", type=int, default=0, help="of the drill's moments")
+    parser.add_argument("--keep", type=Path, help="work in this folder, and leave it")
+    arguments = parser.parse_args()
+    reason = missing_reason()
+    if reason:
+        print(f"slurm-check skipped: {reason}")
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped by SIGTERM"))  # cleans up
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="slurm-check-") as temporary:
+        folder = arguments.keep or Path(temporary)
+        with Cluster(folder / "slurm") as cluster:
+            print(f"Slurm is up after {time.monotonic() - started:.1f} s", flush=True)
+            failed = check(arguments, folder, cluster)
+    print(f"slurm-check: done after {time.monotonic() - started:.0f} s")
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()

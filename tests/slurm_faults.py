@@ -1,0 +1,220 @@
+"""The faults of the drill: each is injected into a running matrix (tests/slurm_matrix.py)."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+from conftest import ROOT
+
+from gxpo.checkpoints import MANIFEST, step_of
+from gxpo.runs import STATE
+
+
+@dataclass
+class Fault:
+    """One injected fault; ``identical`` is known once the matrix has finished."""
+
+    kind: str
+    moment: str
+    identical: bool | None = None
+
+
+class Faults:
+    """Injects faults into a matrix and notes them."""
+
+    def __init__(self, matrix, rng):
+        self.matrix, self.cluster, self.rng = matrix, matrix.cluster, rng
+        self.made = []
+        self._hits = {}
+
+    def note(self, kind, moment):
+        self.made.append(Fault(kind, moment))
+        print(f"  {len(self.made)}. {kind}: {moment}", flush=True)
+
+    def victim(self, most=2, least=1, after=None, avoid=()):
+        """(cell, job id, steps) of a training in the middle, one that was hit least. most: faults a
+        cell takes before it is left alone, so that Snakemake's retries suffice."""
+        wanted = self.rng.randint(least, 8) if after is None else after
+        last = self.matrix.raw["train"]["steps"] - 2
+
+        def found():
+            cells = sorted(self.matrix.cells, key=lambda cell: self._hits.get(_key(cell), 0))
+            for cell in cells:
+                if cell in avoid or self._hits.get(_key(cell), 0) >= most:
+                    continue
+                steps = self.matrix.steps(cell)
+                if wanted <= steps <= last and self.alive(cell):
+                    job = self.matrix.job_of(cell)
+                    if job:
+                        return cell, job, steps
+            return None
+
+        cell, job, steps = self.matrix.wait_for(found, f"a training at step {wanted} to {last}")
+        self._hits[_key(cell)] = self._hits.get(_key(cell), 0) + 1
+        return cell, job, steps
+
+    def alive(self, cell):
+        """The training process of a cell, or None: the lock names it until it has ended."""
+        lock = self.matrix.path(cell) / "lock"
+        words = lock.read_text().split() if lock.exists() else []
+        if "process" not in words:
+            return None
+        pid = int(words[words.index("process") + 1])
+        return pid if _exists(pid) else None
+
+    def wait_for_the_end_of(self, cell, seconds=60):
+        pid = self.alive(cell)
+        self.matrix.wait_for(lambda: not self.alive(cell), f"the end of process {pid}", seconds)
+
+    def scancel(self):
+        cell, job, steps = self.victim()
+        self.cluster.client("scancel", job)
+        self.note("scancel of a running cell", f"{_name(cell)}, step {steps}")
+
+    def requeue(self):
+        cell, job, steps = self.victim(most=4)
+        self.cluster.client("scontrol", "requeue", job)
+        self.note("scontrol requeue", f"{_name(cell)}, step {steps}")
+        self.wait_for_the_end_of(cell)
+
+    def sigkill(self):
+        cell, _, steps = self.victim()
+        os.kill(self.alive(cell), signal.SIGKILL)
+        self.note("SIGKILL of the training process", f"{_name(cell)}, step {steps}")
+
+    def restart_daemon(self, name):
+        cell, _, steps = self.victim(most=99)
+        self.cluster.stop(name, kill=True)
+        time.sleep(self.rng.uniform(1, 4))
+        self.cluster.start_daemon() if name == "slurmd" else self.cluster.start_controller()
+        self.cluster.wait_until_idle()
+        self.note(f"{name} killed and started again", f"{_name(cell)} at step {steps}")
+
+    def node_down(self):
+        """The daemon is away until the controller gives the node up and queues its jobs again."""
+        cell, job, steps = self.victim(most=99)
+        self.cluster.stop("slurmd", kill=True)
+        self.matrix.wait_for(
+            lambda: self.cluster.client("sinfo", "-h", "-o", "%T").strip().startswith("down"),
+            "the node to be down",
+        )
+        time.sleep(2)
+        self.cluster.start_daemon()
+        self.cluster.wait_until_idle()
+        restarts = self.cluster.job(job).get("Restarts")
+        self.note(
+            "node down until its jobs are requeued", f"{_name(cell)}, step {steps}; {restarts=}"
+        )
+
+    def second_snakemake(self):
+        cell, _, steps = self.victim(most=99)
+        code, said = self.matrix.call()
+        assert code != 0, said
+        assert "Error: Directory cannot be locked" in said or "LockException" in said, said[-2000:]
+        line = next(line for line in said.splitlines() if "lock" in line.lower())
+        print(f"    it said: {line.strip()}")
+        self.note("second Snakemake on the same results", f"{_name(cell)} at step {steps}")
+
+    def second_process(self):
+        cell, _, steps = self.victim(most=99)
+        command = [sys.executable, "-m", "gxpo.cli", "train", "config.yaml", "--model", cell.model]
+        command += ["--label", cell.label, "--seed", str(cell.seed)]
+        environment = self.matrix.environment | {"PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            command, cwd=self.matrix.folder, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == os.EX_TEMPFAIL, done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+        print(f"    it said: {done.stderr.strip()}")
+        self.note("second gxpo train of a running cell", f"{_name(cell)}, step {steps}")
+
+    def ctrl_c(self):
+        cell, _, steps = self.victim(most=99)
+        code = self.matrix.interrupt(signal.SIGINT)
+        assert code != 0
+        self.note("Snakemake: Ctrl-C, started again", f"{_name(cell)} at step {steps}")
+        self.matrix.start()
+
+    def kill_snakemake(self):
+        """What it leaves running is ended by the next one."""
+        cell, job, steps = self.victim(most=99)
+        self.matrix.interrupt(signal.SIGKILL)
+        assert self.matrix.call("--unlock")[0] == 0
+        self.matrix.start()
+        self.matrix.wait_for(
+            lambda: self.cluster.job(job).get("JobState") not in ("RUNNING", "COMPLETING"),
+            f"the end of the orphan {job}",
+        )
+        self.note("Snakemake: kill -9, started again", f"{_name(cell)} at step {steps}")
+
+    def corrupt(self, how):
+        """Cancel a cell with two checkpoints, and damage the newest before the retry reads it."""
+        cell, job, steps = self.victim(after=2 * self.matrix.raw["evaluate"]["every"] + 1)
+        self.cluster.client("scancel", job)
+        self.wait_for_the_end_of(cell)
+        whole = (self.matrix.path(cell) / STATE).glob("checkpoint-*/" + MANIFEST)
+        newest = max((path.parent for path in whole), key=step_of)
+        DAMAGE[how](newest)
+        self.note(f"corrupt checkpoint: {how}", f"{_name(cell)}, {newest.name}")
+
+    def walltime(self, graceful):
+        """Two trainings stand still until their time is up, or nearly; then they must stop."""
+        frozen = []
+        for _ in range(2):
+            cell, job, steps = self.victim(after=1, most=1)
+            pid = self.alive(cell)
+            os.kill(pid, signal.SIGSTOP)
+            frozen.append((cell, job, steps, pid))
+        for _, job, _, pid in frozen if graceful else ():
+            self.matrix.wait_for(
+                lambda job=job: self.cluster.job(job).get("RunTime", "") >= "00:00:55", "55 s"
+            )
+            os.kill(pid, signal.SIGCONT)
+        by = "the end of its walltime" if graceful else "SIGTERM"
+        for cell, job, steps, pid in frozen:
+            self.matrix.wait_for(lambda pid=pid: not _exists(pid), f"the end of {pid}", 200)
+            log = (self.matrix.path(cell) / "log.txt").read_text()
+            assert f"stopped by {by} after step" in log, log[-1500:]
+            state = self.cluster.job(job).get("JobState")
+            assert (state == "TIMEOUT") != graceful, state
+            kind = "walltime near: stopped ahead of it" if graceful else "walltime exceeded"
+            self.note(kind, f"{_name(cell)}, step {steps}")
+
+
+def _exists(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _key(cell):
+    return cell.label, cell.seed
+
+
+def _name(cell):
+    return f"{cell.label} seed {cell.seed}"
+
+
+def _flip(checkpoint):
+    file = checkpoint / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def _truncate(checkpoint):
+    os.truncate(checkpoint / "optimizer.pt", 100)
+
+
+DAMAGE = {
+    "a flipped bit in the weights": _flip,
+    "a truncated optimizer state": _truncate,
+    "no manifest": lambda checkpoint: (checkpoint / MANIFEST).unlink(),
+    "it is gone": shutil.rmtree,
+}
