@@ -12,7 +12,6 @@ import gc
 import json
 import os
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -149,13 +148,10 @@ def train(
     if processes > 1 and not is_launched():
         resources = checked["models"][model].get("resources", {})
         launch(processes, resources.get("parallel", "fsdp2"), sys.argv[1:])
-    left = seconds_left() if stop_before is not None else None
-    seconds = left - 60 * (stop_before or 0) if left is not None else None
     with _working_on(cell, "train"):
-        started = time.monotonic()
         with _quick_imports():
             from gxpo.train import train as run
-        run(cell, seconds - (time.monotonic() - started) if seconds is not None else None)
+        run(cell, _training_seconds(stop_before))
 
 
 @app.command()
@@ -276,6 +272,14 @@ def bench(
         json_file.write_text(text + "\n", encoding="utf-8")
     if not quick and not all_held(measurements):
         raise typer.Exit(1)
+
+
+def _training_seconds(stop_before: float | None) -> float | None:
+    """How long training may go on, by its Slurm job's walltime; None without a limit."""
+    if stop_before is None:
+        return None
+    left = seconds_left()
+    return None if left is None else left - 60 * stop_before
 
 
 def _stay_offline() -> None:

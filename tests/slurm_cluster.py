@@ -18,6 +18,7 @@ SlurmctldPort={controller_port}
 SlurmdPort={daemon_port}
 AuthType=auth/none
 CredType=cred/none
+AuthInfo=cred_expire=10
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 SlurmUser=root
 SlurmdUser=root

@@ -31,10 +31,10 @@ class NotANumber(Method):
 
     def update(self, batch):
         batch.backward()
-        batch.step()
         self.step += 1
         if self.step == 4:
-            next(iter(batch.parameters)).data.fill_(float("nan"))
+            batch.parameters[0].grad.fill_(float("nan"))
+        batch.step()
         return {}
 """
 
@@ -122,7 +122,7 @@ def full_disks(faults):
             faults.note("disk full while training", f"{_name(cell)}: {reason}")
         assert {label for label, _ in reasons} == {"nan"}, reasons
         for (label, seed), reason in reasons.items():
-            assert "is nan at step" in reason, reason
+            assert "nan" in reason, reason
             faults.note("NaN", f"{label} seed {seed}: {reason}")
         for cell in small:
             enlarge(matrix.path(cell))
@@ -154,7 +154,7 @@ def enlarge(folder):
 
 
 def forty_cells(folder):
-    """40 cells appear at once while four imports run; MLflow ends with each of their values once."""
+    """40 cells appear at once while four imports run; MLflow ends with each value once."""
     raw = comparison_config(labels={"base": {"method": "grpo"}}, seeds=range(40))
     folder.mkdir()
     with contextlib.chdir(folder):
@@ -201,10 +201,10 @@ def report(faults):
 
 
 def quick(matrix):
-    """Two faults in one run of a small matrix; and whether its cells are what they come to when
-    trained here, without Slurm."""
+    """Two faults in the training of a small matrix; and whether its cells are what they come to
+    when trained here, without Slurm."""
     faults = Faults(matrix, random.Random(0))
-    matrix.start()
+    matrix.start("--until", "train")
     faults.scancel()
     faults.requeue()
     assert matrix.wait() == 0, matrix.log.read_text()[-6000:]

@@ -153,7 +153,7 @@ class Faults:
 
     def corrupt(self, how):
         """Cancel a cell with two checkpoints, and damage the newest before the retry reads it."""
-        cell, job, steps = self.victim(after=2 * self.matrix.raw["evaluate"]["every"] + 1)
+        cell, job, _ = self.victim(after=2 * self.matrix.raw["evaluate"]["every"] + 1)
         self.cluster.client("scancel", job)
         self.wait_for_the_end_of(cell)
         whole = (self.matrix.path(cell) / STATE).glob("checkpoint-*/" + MANIFEST)

@@ -21,9 +21,9 @@ RESOURCES = {"gpu": 1, "mem_gb": 3, "hours": 0.5}
 POLL = 0.2  # seconds
 
 
-def raw_config(labels=LABELS, seeds=(0, 1), steps=12, every=3):
+def raw_config(labels=LABELS, seeds=(0, 1), steps=12, every=4):
     """Tiny cells that ask for a GPU each, so that two run at a time."""
-    problems = {"limit": 8, "samples": 2}
+    problems = {"limit": 4, "samples": 1}
     return {
         "name": "drill",
         "seeds": list(seeds),

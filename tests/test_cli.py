@@ -67,7 +67,7 @@ def test_stages_end_to_end(config, workdir, monkeypatch, capsys):
 
 
 def test_a_failed_cell_leaves_its_reason(config, monkeypatch, capsys):
-    def fail(cell):
+    def fail(cell, seconds):
         raise CellError("no learning signal")
 
     monkeypatch.setattr("gxpo.train.train", fail)
@@ -78,7 +78,7 @@ def test_a_failed_cell_leaves_its_reason(config, monkeypatch, capsys):
 
 
 def test_an_interrupted_cell_has_not_failed(config, workdir, monkeypatch, capsys):
-    def interrupt(cell):
+    def interrupt(cell, seconds):
         raise Interrupted("stopped by SIGTERM after step 3 of 6, which is checkpointed")
 
     monkeypatch.setattr("gxpo.train.train", interrupt)

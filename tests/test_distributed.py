@@ -11,7 +11,7 @@ import distributed_worker
 import pytest
 import torch
 import yaml
-from conftest import ROOT, small_config
+from conftest import small_config
 from killing import outcome
 from safetensors.torch import load_file
 
@@ -136,11 +136,11 @@ def test_adapters_alone_are_trained(together):
 
 
 def accelerate_train(folder):
-    """A cell through the shipped FSDP2 configuration, on two processes of a CPU. There accelerate
-    silently takes DDP instead of FSDP2: what is tested is the launch and the files."""
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2"]
-    command += ["--config_file", str(ROOT / "config" / "accelerate" / "fsdp2.yaml")]
-    command += ["-m", "gxpo.cli", "train", "config.yaml", "--model", "tiny", "--label", "gxpo"]
+    """A cell as a cluster's job runs it, through the shipped FSDP2 configuration, on two processes
+    of a CPU. There accelerate silently takes DDP instead of FSDP2: what is tested is the launch and
+    the files."""
+    command = [sys.executable, "-m", "gxpo.cli", "train", "config.yaml", "--processes", "2"]
+    command += ["--model", "tiny", "--label", "gxpo"]
     hidden = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "GLOO_SOCKET_IFNAME": "lo"}
     done = subprocess.run(
         [*command, "--seed", "0"],

@@ -93,6 +93,14 @@ def test_sigterm_checkpoints_and_stops(tiny_policy, whole, workdir, monkeypatch,
     assert not (state / "checkpoint-3").exists()  # two newer ones can be resumed from
 
 
+def test_time_up_checkpoints_and_stops(tiny_policy, whole, workdir):
+    cell = cell_of(raw_config(tiny_policy, "gxpo"))
+    with pytest.raises(Interrupted, match=r"the end of its walltime after step 1 of 6"):
+        training.train(cell, seconds=0.0)
+    training.train(cell)
+    assert_same(cell, whole("gxpo"), workdir)
+
+
 def test_gates_close_within_the_run(whole, tiny_policy):
     """Otherwise the tests above would not cover a gate's state."""
     for label in ("sfpo", "gxpo"):
