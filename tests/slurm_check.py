@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 from slurm_cluster import Cluster, missing_reason
@@ -17,16 +18,18 @@ from slurm_drill import drill, quick, report
 from slurm_matrix import LABELS, RESOURCES, Matrix, raw_config
 
 
-def requests_problem(job, raw):
-    """What of a training job is not as configured, as scontrol shows it; None if all is."""
+def requests_problem(job, raw, attempt):
+    """What of a training job is not as configured, as scontrol shows it; None if all is. A retry
+    asks for more time, up to the site's hour, and more memory."""
     (entry,) = raw["models"].values()
     asked = entry["resources"]
+    minutes = min(60, round(asked["hours"] * 60 * attempt))
     expected = {
         "TresPerJob": f"gres:gpu:{asked['gpu']}",
         "NumCPUs": str(entry["threads"] * asked["gpu"]),
         "CPUs/Task": str(entry["threads"] * asked["gpu"]),
-        "MinMemoryNode": f"{asked['mem_gb'] * 1000}M",
-        "TimeLimit": f"00:{round(asked['hours'] * 60):02}:00",
+        "MinMemoryNode": f"{round(asked['mem_gb'] * (1000 + 500 * (attempt - 1)))}M",
+        "TimeLimit": f"{minutes // 60:02}:{minutes % 60:02}:00",
         "Partition": "gpu",
     }
     wrong = {key: job.get(key) for key, value in expected.items() if job.get(key) != value}
@@ -34,15 +37,17 @@ def requests_problem(job, raw):
 
 
 def check_requests(matrix):
-    """Every training job asked for what the configuration says; prints one as evidence."""
+    """Every training job asked for what the configuration says; prints what scontrol shows."""
     jobs = [j for j in matrix.cluster.jobs() if j["comment"].startswith("rule_train_")]
-    assert jobs, "no training job was submitted"
-    for job in jobs:
+    assert len({job["comment"] for job in jobs}) == len(matrix.cells)
+    attempts = Counter()
+    for job in sorted(jobs, key=lambda job: int(job["id"])):
+        attempts[job["comment"]] += 1
         shown = matrix.cluster.job(job["id"])
-        problem = requests_problem(shown, matrix.raw)
+        problem = requests_problem(shown, matrix.raw, attempts[job["comment"]])
         assert problem is None, f"job {job['id']}: {problem}"
-    keys = ("JobId", "TresPerJob", "NumCPUs", "MinMemoryNode", "TimeLimit", "Partition")
-    print("scontrol show -d job:", " ".join(f"{key}={shown[key]}" for key in keys), flush=True)
+        keys = ("JobId", "TresPerJob", "NumCPUs", "MinMemoryNode", "TimeLimit", "Partition")
+        print("scontrol show -d job:", " ".join(f"{key}={shown[key]}" for key in keys), flush=True)
     print(f"{len(jobs)} training jobs asked for what is configured: {RESOURCES}", flush=True)
 
 
