@@ -23,7 +23,7 @@ from gxpo.errors import UserError
 from gxpo.prepare import model_record, used_benchmarks
 from gxpo.problems import problem_file
 from gxpo.registry import method_file
-from gxpo.site import REQUESTS, is_tiny, read_site, request
+from gxpo.site import REQUESTS, read_site, request
 from gxpo.slurm import end_orphans
 
 # `gxpo` of the same environment, whether or not it is activated.

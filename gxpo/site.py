@@ -17,7 +17,7 @@ from gxpo.errors import UserError
 # Where a model entry says nothing. A tiny policy takes seconds to minutes, on a processor.
 DEFAULT = {"gpu": 0, "mem_gb": 4, "hours": 2}
 TINY = {"gpu": 0, "mem_gb": 4, "hours": 0.5}
-GROUPED = 8  # jobs of tiny policies that share one, in turns; as group-components in the profile
+GROUPED = 8  # warm starts that share a job, in turns; as group-components in the profile
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.,-]*$")]
 GpuType = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.]+$")]
@@ -65,11 +65,6 @@ def read_site(path: Path) -> Site:
         raise UserError(f"{path}: {key or 'top level'}: {message}") from error
 
 
-def is_tiny(model_entry: dict[str, Any]) -> bool:
-    """Whether the model is one that is made here: its jobs are shorter than submitting them."""
-    return "architecture" in model_entry
-
-
 def request(
     site: Site, model_entry: dict[str, Any], stage: str, attempt: int = 1
 ) -> dict[str, Any]:
@@ -80,12 +75,13 @@ def request(
     default is meant. Evaluation is one process, on one GPU at most; a warm start needs none. The
     model's ``threads`` are those of a process, of which there is one per GPU.
     """
-    asked = (TINY if is_tiny(model_entry) else DEFAULT) | model_entry.get("resources", {})
+    made_here = "architecture" in model_entry
+    asked = (TINY if made_here else DEFAULT) | model_entry.get("resources", {})
     most = {"train": asked["gpu"], "evaluate": 1, "warmstart": 0}[stage]
     gpu = min(asked["gpu"], most)
     hours = asked["hours"] * site.walltime_scale * attempt
     longest = site.max_hours or math.inf
-    if is_tiny(model_entry) and stage != "train":
+    if stage == "warmstart":
         longest /= GROUPED  # the group asks for the sum
     mem_gb = asked["mem_gb"] * (1 + (attempt - 1) / 2)
     partition = site.partition if gpu else site.cpu_partition or site.partition

@@ -189,6 +189,20 @@ class Cluster:
             time.sleep(0.2)
         return False
 
+    def processes_of(self, number):
+        """The processes of a job, Slurm's own among them."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (folder / "cmdline").read_bytes()
+                environment = (folder / "environ").read_bytes().split(b"\0")
+            except OSError:  # it has just ended
+                continue
+            keeper = command.startswith(f"slurmstepd: [{number}.".encode())
+            if keeper or f"SLURM_JOB_ID={number}".encode() in environment:
+                found.append(int(folder.name))
+        return found
+
     def jobs(self, states="all"):
         """A dict per job: id, state and its rule with wildcards."""
         found = []

@@ -68,7 +68,7 @@ def jobs_and_daemons(faults):
     faults.second_snakemake()
     for inject in todo[:8]:
         inject()
-    faults.node_down()
+    faults.node_crash()
     for inject in todo[8:]:
         inject()
     assert matrix.wait() == 0, matrix.log.read_text()[-6000:]

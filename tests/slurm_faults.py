@@ -1,5 +1,6 @@
 """The faults of the drill: each is injected into a running matrix (tests/slurm_matrix.py)."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -94,21 +95,22 @@ class Faults:
         self.cluster.wait_until_idle()
         self.note(f"{name} killed and started again", f"{_name(cell)} at step {steps}")
 
-    def node_down(self):
-        """The daemon is away until the controller gives the node up and queues its jobs again."""
+    def node_crash(self):
+        """The daemon and all processes of a job are gone at once; the controller gives the node up
+        and queues the job again."""
         cell, job, steps = self.victim(most=99)
         self.cluster.stop("slurmd", kill=True)
+        for pid in self.cluster.processes_of(job):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.matrix.wait_for(
             lambda: self.cluster.client("sinfo", "-h", "-o", "%T").strip().startswith("down"),
             "the node to be down",
         )
-        time.sleep(2)
         self.cluster.start_daemon()
         self.cluster.wait_until_idle()
-        restarts = self.cluster.job(job).get("Restarts")
-        self.note(
-            "node down until its jobs are requeued", f"{_name(cell)}, step {steps}; {restarts=}"
-        )
+        self.matrix.wait_for(lambda: self.cluster.job(job).get("Restarts") == "1", "its requeue")
+        self.note("node crash: slurmd and the job's processes gone", f"{_name(cell)}, step {steps}")
 
     def second_snakemake(self):
         cell, _, steps = self.victim(most=99)

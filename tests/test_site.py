@@ -43,11 +43,11 @@ def test_memory_and_time_grow_with_the_attempt_up_to_the_sites_limits(attempt):
     assert capped["mem_mb"] == (96_000 if attempt == 1 else 100_000)
 
 
-def test_jobs_that_share_one_fit_into_its_time_together():
+def test_warm_starts_that_share_a_job_fit_into_its_time_together():
     profile = yaml.safe_load((ROOT / "slurm" / "config.yaml").read_text())
-    assert profile["group-components"] == [f"warmstarts={GROUPED}", f"evaluations={GROUPED}"]
+    assert profile["group-components"] == [f"warmstarts={GROUPED}"]
     for attempt in (1, 9):
-        asked = request(Site(max_hours=2), TINY, "evaluate", attempt)
+        asked = request(Site(max_hours=2), TINY, "warmstart", attempt)
         assert asked["runtime"] * GROUPED <= 120
     assert request(Site(max_hours=2), TINY, "train", 9)["runtime"] == 120  # never grouped
 

@@ -13,8 +13,6 @@ rule evaluate:
         samples=f"{CELL}/samples.jsonl.gz",
     log:
         f"{RESULTS}/logs/evaluate/{{model}}/{{label}}/seed{{seed}}.log",
-    group:
-        evaluation_group
     threads: cpus("evaluate")
     resources:
         **asked("evaluate"),

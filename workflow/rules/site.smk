@@ -25,8 +25,3 @@ def cpus(stage):
     return lambda wildcards: request(SITE, CONFIG["models"][wildcards.model], stage)[
         "cpus_per_task"
     ]
-
-
-def evaluation_group(wildcards):
-    """Jobs that are shorter than submitting them share one (group-components in the profile)."""
-    return "evaluations" if is_tiny(CONFIG["models"][wildcards.model]) else None
