@@ -16,7 +16,7 @@ import yaml
 from conftest import ROOT
 from fabricate import comparison_config, fabricate
 from killing import outcome
-from slurm_faults import Fault, Faults, _name
+from slurm_faults import Fault, Faults, NoVictimError, name_of
 from slurm_matrix import Matrix, mlflow_rows
 
 from gxpo.config import cells, complete_config
@@ -39,53 +39,55 @@ class NotANumber(Method):
 """
 
 
+DAMAGES = ("a flipped bit in the weights", "a truncated optimizer state", "no manifest")
+
+
 def drill(matrix, expected, seed):
     """All rounds on the matrix, and MLflow's; every fault, with whether its round was identical."""
     rng = random.Random(seed)
+    todo = shuffled(rng)
     made = []
-    for inject in (jobs_and_daemons, snakemake_and_checkpoints, walltimes, full_disks):
-        print(f"round: {inject.__name__}", flush=True)
-        faults = Faults(matrix, rng)
-        matrix.clear()
-        inject(faults)
-        identical = matrix.outcome() == expected
-        print(f"round: {inject.__name__}: identical: {identical}", flush=True)
-        for fault in faults.made:
-            fault.identical = identical
-        made += faults.made
+    while todo:
+        made += one_round(lambda faults: disturb(faults, todo), matrix, expected, rng)
+    for inject in (walltimes, full_disks):
+        made += one_round(inject, matrix, expected, rng)
     made.append(forty_cells(matrix.folder / "forty"))
     return made
 
 
-def jobs_and_daemons(faults):
+def one_round(inject, matrix, expected, rng):
+    """The faults of one matrix from its beginning to its end."""
+    matrix.clear()
+    faults = Faults(matrix, rng)
+    inject(faults)
+    identical = matrix.outcome() == expected
+    print(f"the matrix ended identical: {identical}", flush=True)
+    for fault in faults.made:
+        fault.identical = identical
+    return faults.made
+
+
+def shuffled(rng):
+    """The faults that can come in any order: functions of a Faults."""
+    todo = [Faults.scancel] * 3 + [Faults.requeue] * 3 + [Faults.sigkill] * 2
+    todo += [lambda faults: faults.restart_daemon("slurmd")] * 2
+    todo += [lambda faults: faults.restart_daemon("slurmctld")] * 2
+    todo += [Faults.node_crash, Faults.second_process, Faults.second_snakemake]
+    todo += [Faults.ctrl_c] * 2 + [Faults.kill_snakemake] * 3
+    todo += [lambda faults, how=how: faults.corrupt(how) for how in DAMAGES]
+    rng.shuffle(todo)
+    return todo
+
+
+def disturb(faults, todo):
+    """As many of the faults as the matrix gives room for; they are taken from the list."""
     matrix = faults.matrix
     matrix.start()
-    todo = [faults.scancel] * 3 + [faults.requeue] * 3 + [faults.sigkill] * 2
-    todo += [lambda: faults.restart_daemon("slurmd")] * 2
-    todo += [lambda: faults.restart_daemon("slurmctld")] * 2
-    faults.rng.shuffle(todo)
-    faults.second_process()
-    faults.second_snakemake()
-    for inject in todo[:8]:
-        inject()
-    faults.node_crash()
-    for inject in todo[8:]:
-        inject()
+    with contextlib.suppress(NoVictimError):
+        while todo:
+            todo[0](faults)
+            todo.pop(0)
     assert matrix.wait() == 0, matrix.log.read_text()[-6000:]
-
-
-def snakemake_and_checkpoints(faults):
-    matrix = faults.matrix
-    matrix.start()
-    todo = [faults.ctrl_c] * 3 + [faults.kill_snakemake] * 3
-    todo += [lambda how=how: faults.corrupt(how) for how in DAMAGES]
-    faults.rng.shuffle(todo)
-    for inject in todo:
-        inject()
-    assert matrix.wait() == 0, matrix.log.read_text()[-6000:]
-
-
-DAMAGES = ("a flipped bit in the weights", "a truncated optimizer state", "no manifest")
 
 
 def walltimes(faults):
@@ -119,7 +121,7 @@ def full_disks(faults):
             reason = reasons.pop((cell.label, cell.seed))
             assert "the disk is full" in reason, reason
             assert "the disk is full" in (matrix.path(cell) / "log.txt").read_text()
-            faults.note("disk full while training", f"{_name(cell)}: {reason}")
+            faults.note("disk full while training", f"{name_of(cell)}: {reason}")
         assert {label for label, _ in reasons} == {"nan"}, reasons
         for (label, seed), reason in reasons.items():
             assert "nan" in reason, reason

@@ -17,6 +17,10 @@ from gxpo.runs import STATE
 STATE_SAVED = 8  # seconds after which slurmctld has surely written down what happened
 
 
+class NoVictimError(Exception):
+    """The matrix is nearly done: there is no training to disturb."""
+
+
 @dataclass
 class Fault:
     """One injected fault; ``identical`` is known once the matrix has finished."""
@@ -38,17 +42,22 @@ class Faults:
         self.made.append(Fault(kind, moment))
         print(f"  {len(self.made)}. {kind}: {moment}", flush=True)
 
-    def victim(self, most=2, least=1, after=None, avoid=()):
+    def victim(self, most=2, after=None):
         """(cell, job id, steps) of a training in the middle, one that was hit least. most: faults a
-        cell takes before it is left alone, so that Snakemake's retries suffice."""
-        wanted = self.rng.randint(least, 8) if after is None else after
+        cell takes before it is left alone, so that Snakemake's retries suffice. Raises NoVictimError
+        where none is left to train."""
+        wanted = self.rng.randint(1, 8) if after is None else after
         last = self.matrix.raw["train"]["steps"] - 2
 
         def found():
-            cells = sorted(self.matrix.cells, key=lambda cell: self._hits.get(_key(cell), 0))
-            for cell in cells:
-                if cell in avoid or self._hits.get(_key(cell), 0) >= most:
-                    continue
+            left = [
+                cell
+                for cell in sorted(self.matrix.cells, key=lambda c: self._hits.get(_key(c), 0))
+                if self._hits.get(_key(cell), 0) < most and not self.matrix.is_trained(cell)
+            ]
+            if not left or self.matrix.process.poll() is not None:
+                raise NoVictimError
+            for cell in left:
                 steps = self.matrix.steps(cell)
                 if wanted <= steps <= last and self.alive(cell):
                     job = self.matrix.job_of(cell)
@@ -76,18 +85,18 @@ class Faults:
     def scancel(self):
         cell, job, steps = self.victim()
         self.cluster.client("scancel", job)
-        self.note("scancel of a running cell", f"{_name(cell)}, step {steps}")
+        self.note("scancel of a running cell", f"{name_of(cell)}, step {steps}")
 
     def requeue(self):
         cell, job, steps = self.victim(most=4)
         self.cluster.client("scontrol", "requeue", job)
-        self.note("scontrol requeue", f"{_name(cell)}, step {steps}")
+        self.note("scontrol requeue", f"{name_of(cell)}, step {steps}")
         self.wait_for_the_end_of(cell)
 
     def sigkill(self):
         cell, _, steps = self.victim()
         os.kill(self.alive(cell), signal.SIGKILL)
-        self.note("SIGKILL of the training process", f"{_name(cell)}, step {steps}")
+        self.note("SIGKILL of the training process", f"{name_of(cell)}, step {steps}")
 
     def restart_daemon(self, name):
         cell, _, steps = self.victim(most=99)
@@ -98,7 +107,7 @@ class Faults:
         time.sleep(self.rng.uniform(1, 4))
         self.cluster.start_daemon() if name == "slurmd" else self.cluster.start_controller()
         self.cluster.wait_until_idle()
-        self.note(f"{name} killed and started again", f"{_name(cell)} at step {steps}")
+        self.note(f"{name} killed and started again", f"{name_of(cell)} at step {steps}")
 
     def node_crash(self):
         """The daemon and all processes of a job are gone at once; the controller gives the node up
@@ -115,7 +124,9 @@ class Faults:
         self.cluster.start_daemon()
         self.cluster.wait_until_idle()
         self.matrix.wait_for(lambda: self.cluster.job(job).get("Restarts") == "1", "its requeue")
-        self.note("node crash: slurmd and the job's processes gone", f"{_name(cell)}, step {steps}")
+        self.note(
+            "node crash: slurmd and the job's processes gone", f"{name_of(cell)}, step {steps}"
+        )
 
     def second_snakemake(self):
         cell, _, steps = self.victim(most=99)
@@ -124,7 +135,7 @@ class Faults:
         assert "Error: Directory cannot be locked" in said or "LockException" in said, said[-2000:]
         line = next(line for line in said.splitlines() if "lock" in line.lower())
         print(f"    it said: {line.strip()}")
-        self.note("second Snakemake on the same results", f"{_name(cell)} at step {steps}")
+        self.note("second Snakemake on the same results", f"{name_of(cell)} at step {steps}")
 
     def second_process(self):
         cell, _, steps = self.victim(most=99)
@@ -137,13 +148,13 @@ class Faults:
         assert done.returncode == os.EX_TEMPFAIL, done.stderr
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr
         print(f"    it said: {done.stderr.strip()}")
-        self.note("second gxpo train of a running cell", f"{_name(cell)}, step {steps}")
+        self.note("second gxpo train of a running cell", f"{name_of(cell)}, step {steps}")
 
     def ctrl_c(self):
         cell, _, steps = self.victim(most=99)
         code = self.matrix.interrupt(signal.SIGINT)
         assert code != 0
-        self.note("Snakemake: Ctrl-C, started again", f"{_name(cell)} at step {steps}")
+        self.note("Snakemake: Ctrl-C, started again", f"{name_of(cell)} at step {steps}")
         self.matrix.start()
 
     def kill_snakemake(self):
@@ -156,7 +167,7 @@ class Faults:
             lambda: self.cluster.job(job).get("JobState") not in ("RUNNING", "COMPLETING"),
             f"the end of the orphan {job}",
         )
-        self.note("Snakemake: kill -9, started again", f"{_name(cell)} at step {steps}")
+        self.note("Snakemake: kill -9, started again", f"{name_of(cell)} at step {steps}")
 
     def corrupt(self, how):
         """Cancel a cell with two checkpoints, and damage the newest before the retry reads it."""
@@ -166,7 +177,7 @@ class Faults:
         whole = (self.matrix.path(cell) / STATE).glob("checkpoint-*/" + MANIFEST)
         newest = max((path.parent for path in whole), key=step_of)
         DAMAGE[how](newest)
-        self.note(f"corrupt checkpoint: {how}", f"{_name(cell)}, {newest.name}")
+        self.note(f"corrupt checkpoint: {how}", f"{name_of(cell)}, {newest.name}")
 
     def walltime(self, graceful):
         """Two trainings stand still until their time is up, or nearly; then they must stop."""
@@ -189,7 +200,7 @@ class Faults:
             state = self.cluster.job(job).get("JobState")
             assert (state == "TIMEOUT") != graceful, state
             kind = "walltime near: stopped ahead of it" if graceful else "walltime exceeded"
-            self.note(kind, f"{_name(cell)}, step {steps}")
+            self.note(kind, f"{name_of(cell)}, step {steps}")
 
 
 def _exists(pid):
@@ -204,7 +215,7 @@ def _key(cell):
     return cell.label, cell.seed
 
 
-def _name(cell):
+def name_of(cell):
     return f"{cell.label} seed {cell.seed}"
 
 

@@ -143,6 +143,9 @@ class Matrix:
         metrics = self.path(cell) / "state" / "metrics.jsonl"
         return len(read_rows(metrics)) if metrics.exists() else 0
 
+    def is_trained(self, cell):
+        return (self.path(cell) / "run.json").exists()
+
     def job_of(self, cell, rule="train"):
         """The id of the cell's running job, or None."""
         comment = f"rule_{rule}_wildcards_{cell.model}_{cell.label}_{cell.seed}"
