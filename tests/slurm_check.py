@@ -14,8 +14,10 @@ from collections import Counter
 from pathlib import Path
 
 from slurm_cluster import Cluster, missing_reason
-from slurm_drill import drill, quick, report
+from slurm_drill import KINDS, drill, quick, report
 from slurm_matrix import LABELS, RESOURCES, Matrix, raw_config
+
+from gxpo.metrics import read_rows
 
 
 def requests_problem(job, raw, attempt):
@@ -52,18 +54,22 @@ def check_requests(matrix):
 
 
 def undisturbed(matrix):
-    """Run the matrix; its outcome and the seconds it took."""
+    """Run the matrix; its outcome and the seconds it took. Every cell must have learnt something,
+    or equal outcomes would prove nothing."""
     started = time.monotonic()
     matrix.start()
     assert matrix.wait() == 0, matrix.log.read_text()[-6000:]
+    for cell in matrix.cells:
+        rows = read_rows(matrix.path(cell) / "metrics.jsonl")
+        moved = sum(row["grad_norm"] > 0 for row in rows)
+        assert moved > len(rows) / 4, f"{cell.label}: {moved} of {len(rows)} steps have a gradient"
     return matrix.outcome(), time.monotonic() - started
 
 
 def check(arguments, folder, cluster):
     """Run what is asked for; whether anything ended different."""
     labels = ("grpo", "gxpo") if arguments.quick else LABELS
-    raw = raw_config(labels, seeds=[0] if arguments.quick else [0, 1])
-    matrix = Matrix(folder / "run", cluster, raw)
+    matrix = Matrix(folder / "run", cluster, raw_config(labels), patient=True)
     try:
         if arguments.quick:
             faults, identical = quick(matrix)
@@ -73,9 +79,10 @@ def check(arguments, folder, cluster):
         expected, seconds = undisturbed(matrix)
         print(f"undisturbed: {len(matrix.cells)} cells in {seconds:.0f} s", flush=True)
         check_requests(matrix)
-        if arguments.no_drill:
+        if not arguments.faults:
             return False
-        faults = drill(matrix, expected, arguments.seed)
+        matrix.patient = False
+        faults = drill(matrix, expected, arguments.seed, arguments.faults)
         print(report(faults), flush=True)
         return not all(fault.identical for fault in faults)
     except BaseException:
@@ -88,7 +95,9 @@ def check(arguments, folder, cluster):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--no-drill", action="store_true", help="the undisturbed matrix alone")
+    parser.add_argument(
+        "--faults", nargs="*", choices=KINDS, default=KINDS, help="default: all; none: no drill"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the drill's moments")
     parser.add_argument("--keep", type=Path, help="work in this folder, and leave it")
     arguments = parser.parse_args()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cached_property
 
 import pandas as pd
 import yaml
@@ -16,21 +17,21 @@ from killing import RULES, outcome
 from gxpo.config import cells, complete_config
 from gxpo.metrics import read_rows
 
-LABELS = ("grpo", "sfpo", "gxpo")
+LABELS = ("grpo", "sfpo", "gxpo", "gxpo-open")
 RESOURCES = {"gpu": 1, "mem_gb": 3, "hours": 0.5}
 POLL = 0.2  # seconds
 
 
-def raw_config(labels=LABELS, seeds=(0, 1), steps=12, every=4):
+def raw_config(labels=LABELS, steps=30, every=10):
     """Tiny cells that ask for a GPU each, so that two run at a time."""
     problems = {"limit": 4, "samples": 1}
     return {
         "name": "drill",
-        "seeds": list(seeds),
+        "seeds": [0],
         "models": {
             "tiny": {
                 "architecture": "qwen2",
-                "warmstart_steps": 60,
+                "warmstart_steps": 300,
                 "threads": 2,
                 "resources": RESOURCES,
             }
@@ -43,7 +44,7 @@ def raw_config(labels=LABELS, seeds=(0, 1), steps=12, every=4):
             "num_generations": 4,
             "micro_batch_size": 8,
             "max_completion_length": 16,
-            "learning_rate": 1e-3,
+            "learning_rate": 3e-4,
         },
         "evaluate": {
             "every": every,
@@ -54,26 +55,31 @@ def raw_config(labels=LABELS, seeds=(0, 1), steps=12, every=4):
 
 
 class Matrix:
-    """The cells of a configuration in a folder of their own, and the Snakemake that runs them."""
+    """The cells of a configuration in a folder of their own, and the Snakemake that runs them.
 
-    def __init__(self, folder, cluster, raw, **site):
+    patient: whether that is the ordinary one, or tests/impatient_snakemake.py.
+    """
+
+    def __init__(self, folder, cluster, raw, patient=False, **site):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.cluster, self.raw = folder, cluster, raw
         self.results = folder / "results" / raw["name"]
         self.log = folder / "snakemake.log"
         self.process = None
+        self.patient = patient
         (folder / "config.yaml").write_text(yaml.safe_dump(raw))
         # Inside a job the plugin drops SLURM_CONF; a second thread slows busy cores down.
         setup = [f"export SLURM_CONF={cluster.configuration}", "export OMP_NUM_THREADS=1"]
         settings = {"partition": "gpu", "max_hours": 1, "checkpoint_minutes": 0.1, "setup": setup}
         (folder / "site.yaml").write_text(yaml.safe_dump(settings | site))
 
-    @property
+    @cached_property
     def cells(self):
         return cells(complete_config(self.raw))
 
     def command(self, *arguments):
-        command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--directory"]
+        program = ["-m", "snakemake"] if self.patient else [ROOT / "tests/impatient_snakemake.py"]
+        command = [sys.executable, *program, "--profile", "slurm", "--directory"]
         command += [self.folder, "--configfile", self.folder / "config.yaml"]
         command += ["--slurm-init-seconds-before-status-checks", "5", "--latency-wait", "20"]
         return [*map(str, command), *arguments]

@@ -2,6 +2,7 @@
 interrupted one 75."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -83,15 +84,17 @@ def test_an_interrupted_cell_has_not_failed(config, workdir, monkeypatch, capsys
 
     monkeypatch.setattr("gxpo.train.train", interrupt)
     assert run(monkeypatch, "train", config, *CELL) == 75
-    assert capsys.readouterr().err == (
+    started, stopped = capsys.readouterr().err.splitlines()
+    assert started.startswith(f"results/test/runs/tiny/grpo/seed0: train, process {os.getpid()} on")
+    assert stopped == (
         "cell results/test/runs/tiny/grpo/seed0: stopped by SIGTERM after step 3 of 6, which is "
-        "checkpointed; start the same command again\n"
+        "checkpointed; start the same command again"
     )
     assert not list(workdir.rglob("failure.json"))
 
 
 def test_a_crash_leaves_its_reason_and_its_traceback(config, monkeypatch):
-    def crash(cell):
+    def crash(cell, seconds):
         raise ZeroDivisionError("by zero")
 
     monkeypatch.setattr("gxpo.train.train", crash)
