@@ -69,7 +69,7 @@ def undisturbed(matrix):
 def check(arguments, folder, cluster):
     """Run what is asked for; whether anything ended different."""
     labels = ("grpo", "gxpo") if arguments.quick else LABELS
-    matrix = Matrix(folder / "run", cluster, raw_config(labels), patient=True)
+    matrix = Matrix(folder / "run", cluster, raw_config(labels), patient=not arguments.quick)
     try:
         if arguments.quick:
             faults, identical = quick(matrix)
