@@ -7,6 +7,7 @@ line that says why. --quick: two cells, one request of each kind, two faults; a 
 
 import argparse
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -79,6 +80,8 @@ def check(arguments, folder, cluster):
         expected, seconds = undisturbed(matrix)
         print(f"undisturbed: {len(matrix.cells)} cells in {seconds:.0f} s", flush=True)
         check_requests(matrix)
+        waits = matrix.seconds_to_command()
+        print(f"a job's start to its command's: median {statistics.median(waits)} s of {waits}")
         if not arguments.faults:
             return False
         matrix.patient = False

@@ -69,7 +69,7 @@ def missing_reason():
             ["apt-get", "-qq", *arguments], env=environment, capture_output=True, text=True
         )
     if done.returncode:
-        return f"apt-get install {' '.join(PACKAGES)}: {done.stderr.strip().splitlines()[-1]}"
+        return f"apt-get install {' '.join(PACKAGES)} failed: {done.stderr.strip()[-200:]}"
     return None
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from functools import cached_property
 
 import pandas as pd
@@ -18,6 +19,7 @@ from gxpo.config import cells, complete_config
 from gxpo.metrics import read_rows
 
 LABELS = ("grpo", "sfpo", "gxpo", "gxpo-open")
+ONE_THREAD = "OMP_NUM_THREADS=1 MKL_NUM_THREADS=1"
 RESOURCES = {"gpu": 1, "mem_gb": 3, "hours": 0.5}
 POLL = 0.2  # seconds
 
@@ -65,11 +67,14 @@ class Matrix:
         self.folder, self.cluster, self.raw = folder, cluster, raw
         self.results = folder / "results" / raw["name"]
         self.log = folder / "snakemake.log"
+        self.started = folder / "started"  # a job and the second its command started, a line each
         self.process = None
         self.patient = patient
         (folder / "config.yaml").write_text(yaml.safe_dump(raw))
-        # Inside a job the plugin drops SLURM_CONF; a second thread slows busy cores down.
-        setup = [f"export SLURM_CONF={cluster.configuration}", "export OMP_NUM_THREADS=1"]
+        # Inside a job the plugin drops SLURM_CONF; Snakemake sets the numbers of threads, and a
+        # second one slows busy cores down.
+        setup = [f"export SLURM_CONF={cluster.configuration} {ONE_THREAD}"]
+        setup.append(f'echo "$SLURM_JOB_ID $(date +%s)" >> {self.started}')
         settings = {"partition": "gpu", "max_hours": 1, "checkpoint_minutes": 0.1, "setup": setup}
         (folder / "site.yaml").write_text(yaml.safe_dump(settings | site))
 
@@ -157,6 +162,15 @@ class Matrix:
         comment = f"rule_{rule}_wildcards_{cell.model}_{cell.label}_{cell.seed}"
         running = self.cluster.jobs("running")
         return next((job["id"] for job in running if job["comment"] == comment), None)
+
+    def seconds_to_command(self):
+        """From the start of each job to the start of its command: Slurm's and Snakemake's share."""
+        found = []
+        for line in self.started.read_text().splitlines():
+            number, second = line.split()
+            start = self.cluster.job(number)["StartTime"]
+            found.append(int(second) - round(datetime.fromisoformat(start).timestamp()))
+        return found
 
     def clear(self):
         """Everything but the policies goes."""
