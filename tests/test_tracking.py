@@ -1,5 +1,7 @@
 """MLflow import: complete, idempotent, equal names for all methods."""
 
+import fcntl
+
 import pytest
 from conftest import small_config
 from fabricate import fabricate
@@ -69,6 +71,24 @@ def test_an_interrupted_import_is_made_whole(config, workdir):
     client.delete_tag(runs[0].info.run_id, "content_sha256")  # as if killed before the end
     assert import_runs(config, database) == 1
     assert len(runs_of(database)[1]) == 4
+
+
+def test_imports_into_a_database_take_turns(config, workdir, monkeypatch):
+    """Two at a time would both miss, and both add, a run."""
+    database = workdir / "mlflow.db"
+
+    def try_lock():
+        with database.with_suffix(".lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def while_importing(*_):
+        with pytest.raises(BlockingIOError):
+            try_lock()
+        return 0
+
+    monkeypatch.setattr("gxpo.tracking._import", while_importing)
+    assert import_runs(config, database) == 0
+    try_lock()
 
 
 def test_failed_cells_are_not_imported(config, workdir):
