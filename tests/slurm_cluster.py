@@ -66,7 +66,10 @@ def missing_reason():
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     for arguments in (["update"], ["install", "-y", "--no-install-recommends", *PACKAGES]):
         done = subprocess.run(
-            ["apt-get", "-qq", *arguments], env=environment, capture_output=True, text=True
+            ["timeout", "300", "apt-get", "-qq", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
         )
     if done.returncode:
         return f"apt-get install {' '.join(PACKAGES)} failed: {done.stderr.strip()[-200:]}"
