@@ -85,6 +85,11 @@ class Faults:
         pid = self.alive(cell)
         self.matrix.wait_for(lambda: not self.alive(cell), f"the end of process {pid}", seconds)
 
+    def end_state(self, job):
+        """How Slurm says that a job has ended; None while it has not."""
+        state = self.cluster.job(job).get("JobState")
+        return None if state in (None, "PENDING", "RUNNING", "COMPLETING") else state
+
     def scancel(self):
         cell, job, steps = self.victim()
         self.cluster.client("scancel", job)
@@ -166,10 +171,7 @@ class Faults:
         self.matrix.interrupt(signal.SIGKILL)
         assert self.matrix.call("--unlock")[0] == 0
         self.matrix.start()
-        self.matrix.wait_for(
-            lambda: self.cluster.job(job).get("JobState") not in ("RUNNING", "COMPLETING"),
-            f"the end of the orphan {job}",
-        )
+        self.matrix.wait_for(lambda: self.end_state(job), f"the end of the orphan {job}")
         self.note("Snakemake: kill -9, started again", f"{name_of(cell)} at step {steps}")
 
     def corrupt(self, how):
@@ -200,7 +202,7 @@ class Faults:
             self.matrix.wait_for(lambda pid=pid: not _exists(pid), f"the end of {pid}", 200)
             log = (self.matrix.path(cell) / "log.txt").read_text()
             assert re.search(f"stopped by {by} after step", log), log[-1500:]
-            state = self.cluster.job(job).get("JobState")
+            state = self.matrix.wait_for(lambda job=job: self.end_state(job), f"the end of {job}")
             assert (state == "TIMEOUT") != graceful, state
             kind = "walltime near: stopped ahead of it" if graceful else "walltime exceeded"
             self.note(kind, f"{name_of(cell)}, step {steps}")
