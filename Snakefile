@@ -20,8 +20,10 @@ from gxpo.config import (
     refuse_duplicate_keys,
 )
 from gxpo.errors import UserError
+from gxpo.live import tracking_server
 from gxpo.prepare import model_record, used_benchmarks
 from gxpo.problems import problem_file
+from gxpo.redaction import redact
 from gxpo.registry import method_file
 from gxpo.site import REQUESTS, read_site, request
 from gxpo.slurm import end_orphans
@@ -107,10 +109,13 @@ onsuccess:
         print(Path(f"{RESULTS}/tables/tables.md").read_text())
         print(f"tables:  {RESULTS}/tables/")
         print(f"figures: {RESULTS}/figures/")
-        print("runs:    results/mlflow.db, to compare them in a browser:")
-        print(
-            "         mlflow ui --backend-store-uri sqlite:///results/mlflow.db --host 127.0.0.1"
-        )
+        if tracking_server():
+            print(f"runs:    {redact(tracking_server())}")
+        else:
+            print("runs:    results/mlflow.db, to compare them in a browser:")
+            print(
+                "         mlflow ui --backend-store-uri sqlite:///results/mlflow.db --host 127.0.0.1"
+            )
 
 
 onerror:

@@ -235,11 +235,15 @@ def mlflow(
     config: Config,
     database: Annotated[Path, typer.Option(help="sqlite file")] = Path("results/mlflow.db"),
 ) -> None:
-    """Import the finished cells into an MLflow database; importing twice changes nothing."""
+    """Import the finished cells into an MLflow database, or where MLFLOW_TRACKING_URI names a
+    server, into that; importing twice changes nothing."""
+    from gxpo.live import tracking_server
+    from gxpo.redaction import redact
     from gxpo.tracking import import_runs as run
 
-    count = run(configuration.read_config(config), database)
-    typer.echo(f"{count} new runs in {database}")
+    server = tracking_server()
+    count = run(configuration.read_config(config), database, server)
+    typer.echo(f"{count} new runs in {redact(server) if server else database}")
 
 
 @app.command()

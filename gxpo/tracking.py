@@ -1,7 +1,11 @@
-"""Import finished cells into MLflow, for its comparison UI. Nothing reads MLflow back.
+"""Finished cells into an MLflow database, for comparing runs in a browser.
 
-One flat run per (model, method label, seed), with the same metric names for every method; what a
+One run per cell, flat, with the same metric names for every method, so that MLflow's comparison
+groups and averages them; ``active`` is 1 where a rule has nothing to switch off. Everything else a
 rule reports about itself stays in ``metrics.jsonl``.
+
+The database is the one in results/, or the server that MLFLOW_TRACKING_URI names; there a cell may
+have sent its rows while it trained (:mod:`gxpo.live`), and the import continues that run.
 """
 
 from __future__ import annotations
@@ -9,31 +13,51 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
+import os
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric, Param, Run
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from gxpo.config import Cell, cells
+from gxpo.errors import UserError
 from gxpo.metrics import COLUMNS, read_rows
+from gxpo.redaction import redact
 from gxpo.results import read_scores
 from gxpo.runs import METRICS, RUN, SCORES, status
 
 BATCH = 1000  # metrics per request, the most MLflow takes
-CONTENT_TAG = "content_sha256"
+CONTENT_TAG = "content_sha256"  # of a whole run; one without it is being trained or was interrupted
+IDENTITY_TAG = "identity"
 
 
-def import_runs(config: dict[str, Any], database: Path) -> int:
-    """Import every finished cell into the sqlite ``database``; returns the number of new runs.
+def import_runs(config: dict[str, Any], database: Path, server: str | None = None) -> int:
+    """Import every finished cell into the sqlite ``database``, or into the MLflow ``server``;
+    returns the number of cells that were not there yet, or not as they are now.
 
-    A cell that stands there unchanged is left alone, a changed one is deleted and imported anew.
+    A cell that stands there unchanged is left alone. A run that agrees with the cell as far as it
+    goes gets what it lacks; one that does not is deleted and the cell imported anew. Raises
+    UserError where the server does not do as asked.
     """
     database = database.resolve()
     database.parent.mkdir(parents=True, exist_ok=True)
     with _only_import(database):
-        return _import(config, database)
+        if server is None:
+            artifacts = (database.parent / "mlflow-artifacts").as_uri()
+            return _import(config, MlflowClient(f"sqlite:///{database}"), artifacts)
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # seconds, not minutes
+        try:
+            return _import(config, MlflowClient(server))
+        except MlflowException as error:
+            reason = " ".join(str(error).split())[:300]
+            raise UserError(
+                redact(f"MLflow server {server}: {reason} (no result is lost: run this again)")
+            ) from error
 
 
 @contextlib.contextmanager
@@ -44,65 +68,131 @@ def _only_import(database: Path) -> Iterator[None]:
         yield
 
 
-def _import(config: dict[str, Any], database: Path) -> int:
-    client = MlflowClient(f"sqlite:///{database}")
-    experiment = client.get_experiment_by_name(config["name"])
-    if experiment is None:
-        artifacts = (database.parent / "mlflow-artifacts").as_uri()
-        experiment_id = client.create_experiment(config["name"], artifact_location=artifacts)
-    else:
-        experiment_id = experiment.experiment_id
+def _import(config: dict[str, Any], client: MlflowClient, artifacts: str | None = None) -> int:
+    experiment = get_experiment(client, config["name"], artifacts)
     return sum(
-        _import_cell(client, experiment_id, cell)
+        _import_cell(client, experiment, cell)
         for cell in cells(config)
         if status(cell)[0] == "finished"
     )
 
 
-def _import_cell(client: MlflowClient, experiment_id: str, cell: Cell) -> bool:
+def get_experiment(client: MlflowClient, name: str, artifacts: str | None = None) -> str:
+    """The id of the experiment ``name``, which is created where it does not exist."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            return client.create_experiment(name, artifact_location=artifacts)
+        except MlflowException:  # another cell was faster
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                raise
+    return experiment.experiment_id
+
+
+def runs_of(client: MlflowClient, experiment: str, cell: Cell) -> list[Run]:
+    """The runs of a cell; labels are checked by the schema, so that they need no quoting."""
+    tags = _tags(cell)
+    query = [f"tags.{key} = '{tags[key]}'" for key in ("model", "method", "seed")]
+    return list(client.search_runs([experiment], " and ".join(query)))
+
+
+def continues(run: Run, identity: str) -> bool:
+    """Whether a run is one of the same settings that has not been imported to its end."""
+    tags = run.data.tags
+    return CONTENT_TAG not in tags and tags.get(IDENTITY_TAG) == identity
+
+
+def create_run(
+    client: MlflowClient, experiment: str, cell: Cell, identity: str, start_ms: int
+) -> Run:
+    """A new run of a cell, with its tags and parameters."""
+    tags = _tags(cell) | {IDENTITY_TAG: identity}
+    run = client.create_run(experiment, start_time=start_ms, tags=tags, run_name=_name(cell))
+    _log_params(client, run, cell)
+    return run
+
+
+def step_metrics(row: dict[str, Any], start_ms: int) -> list[Metric]:
+    """The metrics of a row of metrics.jsonl, timed by training seconds; null is left out.
+    ``train/active`` is the last, and in every row."""
+    time = start_ms + int(1000 * row["train_seconds"])
+    values = {key: row[key] for key in COLUMNS if key != "step"}
+    values["active"] = row.get("method/active", 1.0)
+    return [
+        Metric(f"train/{key}", value, time, row["step"])
+        for key, value in values.items()
+        if value is not None
+    ]
+
+
+def log_metrics(client: MlflowClient, run: Run, metrics: list[Metric]) -> None:
+    """Log metrics, in their order."""
+    for i in range(0, len(metrics), BATCH):
+        client.log_batch(run.info.run_id, metrics=metrics[i : i + BATCH])
+
+
+def _import_cell(client: MlflowClient, experiment: str, cell: Cell) -> bool:
     content = _content_hash(cell)
-    name = f"{cell.model}/{cell.label}/seed{cell.seed}"
-    known = client.search_runs([experiment_id], f"attributes.run_name = '{name}'")
+    known = runs_of(client, experiment, cell)
     if any(run.data.tags.get(CONTENT_TAG) == content for run in known):
         return False
-    for run in known:
-        client.delete_run(run.info.run_id)
-    start_ms = int((cell.folder / RUN).stat().st_mtime * 1000)
-    run = client.create_run(experiment_id, start_time=start_ms, run_name=name)
-    run_id = run.info.run_id
-    tags = {"model": cell.model, "method": cell.label, "rule": cell.method, "seed": str(cell.seed)}
-    client.log_batch(
-        run_id,
-        params=[Param(key, str(value)) for key, value in _params(cell).items()],
-        tags=[RunTag(key, value) for key, value in tags.items()],
-    )
-    metrics = _metrics(cell, start_ms)
-    for i in range(0, len(metrics), BATCH):
-        client.log_batch(run_id, metrics=metrics[i : i + BATCH])
-    # last: a run without it was interrupted, and is replaced by the next import
-    client.set_tag(run_id, CONTENT_TAG, content)
-    client.set_terminated(run_id, end_time=metrics[-1].timestamp if metrics else start_ms)
+    identity = json.loads((cell.folder / RUN).read_text(encoding="utf-8")).get("identity", "")
+    run, metrics = None, []
+    for old in known:
+        rest = _missing(client, old, cell) if run is None and continues(old, identity) else None
+        if rest is None:
+            client.delete_run(old.info.run_id)
+        else:
+            run, metrics = old, rest
+    if run is None:
+        start_ms = int((cell.folder / RUN).stat().st_mtime * 1000)
+        run = create_run(client, experiment, cell, identity, start_ms)
+        metrics = _metrics(cell, start_ms)
+    else:
+        _log_params(client, run, cell)
+    log_metrics(client, run, metrics)
+    # last: a run without it was interrupted, and is completed by the next import
+    client.set_tag(run.info.run_id, CONTENT_TAG, content)
+    times = [metric.timestamp for metric in _metrics(cell, run.info.start_time)]
+    client.set_terminated(run.info.run_id, end_time=max(times, default=run.info.start_time))
     return True
 
 
-def _params(cell: Cell) -> dict[str, Any]:
+def _missing(client: MlflowClient, run: Run, cell: Cell) -> list[Metric] | None:
+    """The metrics of a cell that a run lacks; None where it has others, or one of them twice: a
+    step that was trained again after a kill took other seconds."""
+    found: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for key in run.data.metrics:
+        for point in client.get_metric_history(run.info.run_id, key):
+            found[key, point.step].append(point.value)
+    metrics = _metrics(cell, run.info.start_time)
+    expected = {(metric.key, metric.step): [metric.value] for metric in metrics}
+    if any(expected.get(point) != values for point, values in found.items()):
+        return None
+    return [metric for metric in metrics if (metric.key, metric.step) not in found]
+
+
+def _name(cell: Cell) -> str:
+    return f"{cell.model}/{cell.label}/seed{cell.seed}"
+
+
+def _tags(cell: Cell) -> dict[str, str]:
+    return {"model": cell.model, "method": cell.label, "rule": cell.method, "seed": str(cell.seed)}
+
+
+def _log_params(client: MlflowClient, run: Run, cell: Cell) -> None:
     train = {key: cell.train[key] for key in ("learning_rate", "steps", "beta", "epsilon")}
-    return {"method": cell.method, **cell.hyperparameters, "seed": cell.seed, **train}
+    values = {"method": cell.method, **cell.hyperparameters, "seed": cell.seed, **train}
+    params = [Param(key, redact(str(value))) for key, value in values.items()]
+    client.log_batch(run.info.run_id, params=params)
 
 
 def _metrics(cell: Cell, start_ms: int) -> list[Metric]:
-    """Training columns and scores, timed by training seconds; values that are null are left out."""
-    metrics, time_of_step = [], {0: start_ms}
-    for row in read_rows(cell.folder / METRICS):
-        step = row["step"]
-        time_of_step[step] = start_ms + int(1000 * row["train_seconds"])
-        values = {key: row[key] for key in COLUMNS if key != "step"}
-        values["active"] = row.get("method/active", 1.0)
-        metrics += [
-            Metric(f"train/{key}", value, time_of_step[step], step)
-            for key, value in values.items()
-            if value is not None
-        ]
+    """Training columns and scores, timed by training seconds."""
+    rows = read_rows(cell.folder / METRICS)
+    metrics = [metric for row in rows for metric in step_metrics(row, start_ms)]
+    time_of_step = {0: start_ms} | {metric.step: metric.timestamp for metric in metrics}
     for score in read_scores(cell).itertuples():
         name = f"eval/{score.benchmark}/pass_at_1"
         metrics.append(Metric(name, score.pass_at_1, time_of_step[score.step], score.step))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -23,6 +24,7 @@ from gxpo.atomic import write_atomically
 from gxpo.config import Cell
 from gxpo.errors import CellError, Interrupted, UserError
 from gxpo.interrupt import StopAtStepEnd, StopRequest
+from gxpo.live import live_tracking
 from gxpo.metrics import TRL_NAMES, append_row, keep_rows_until, read_rows
 from gxpo.models import PromptStyle, load_model, load_tokenizer, lora_config, weight_files
 from gxpo.overlap import training_problems
@@ -56,7 +58,9 @@ def train(cell: Cell, seconds: float | None = None) -> None:
         checkpoint = _prepare_state(state, identity, scheduled)
     metrics = state / METRICS
 
-    with StopRequest(seconds) as request:
+    writes = processes.is_main_process
+    live = live_tracking(cell, identity, metrics) if writes else contextlib.nullcontext()
+    with StopRequest(seconds) as request, live:
         writer, stop = _MetricsWriter(metrics, cell), StopAtStepEnd(request)
         set_seed(cell.seed)  # fresh LoRA adapters are random: the same for every method
         trainer = MethodTrainer(

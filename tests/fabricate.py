@@ -93,6 +93,7 @@ def run_record(cell, checkpoints):
     """run.json with the keys of a trained cell's."""
     return {
         "cell": {"label": cell.label, "model": cell.model, "seed": cell.seed},
+        "identity": "a" * 64,
         "checkpoints": checkpoints,
         "git_commit": "0123456789abcdef0123456789abcdef01234567",
         "versions": {"python": "3.11.7", "torch": "2.13.0"},
