@@ -48,7 +48,7 @@ try:
             Path(f"results/{config['name']}/config.yaml").read_text()
         )
 except UserError as error:
-    raise WorkflowError(str(error))
+    raise WorkflowError(redact(str(error)))
 
 RESULTS = f"results/{CONFIG['name']}"
 UNFINISHED = f"{RESULTS}/tables-unfinished"

@@ -12,15 +12,17 @@ import gc
 import json
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 # The libraries' own bars and integrations: ours are enough, and importing mlflow into every
 # training process costs a second. Set before anything imports tqdm or transformers.
 os.environ.setdefault("TQDM_DISABLE", "1")
 os.environ.setdefault("DISABLE_MLFLOW_INTEGRATION", "TRUE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import typer
 
@@ -30,6 +32,7 @@ from gxpo.config import Cell
 from gxpo.errors import Busy, CellError, Interrupted, UserError
 from gxpo.failures import disk_full
 from gxpo.launch import is_launched, launch
+from gxpo.redaction import redact
 from gxpo.runs import record_failure
 from gxpo.slurm import seconds_left
 
@@ -238,7 +241,6 @@ def mlflow(
     """Import the finished cells into an MLflow database, or where MLFLOW_TRACKING_URI names a
     server, into that; importing twice changes nothing."""
     from gxpo.live import tracking_server
-    from gxpo.redaction import redact
     from gxpo.tracking import import_runs as run
 
     server = tracking_server()
@@ -334,7 +336,7 @@ def _recording_failure(cell: Cell, stage: str) -> Iterator[None]:
 
 def _fail(cell: Cell, stage: str, reason: str) -> NoReturn:
     """End with a line instead of a traceback: the reason is known."""
-    typer.echo(f"cell {cell.folder} failed: {reason}", err=True)
+    typer.echo(redact(f"cell {cell.folder} failed: {reason}"), err=True)
     try:
         record_failure(cell.folder, stage, reason)
     except OSError as error:
@@ -342,13 +344,28 @@ def _fail(cell: Cell, stage: str, reason: str) -> NoReturn:
     raise typer.Exit(1)
 
 
+def refuse_pickles() -> None:
+    """Of pickled files (optimizer states) torch reads tensors and plain values only, whoever asks
+    for more: this setting stands above the arguments of torch.load."""
+    os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
+    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
+
+
 def main() -> None:
     """Entry point: a user's mistake is one line and exit code 2, not a traceback."""
+    refuse_pickles()
     try:
         app()
     except UserError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(redact(f"error: {error}"), err=True)
         sys.exit(2)
+    except Exception:
+        sys.excepthook = _print_traceback  # not before: typer puts its own in place
+        raise
+
+
+def _print_traceback(*error: Any) -> None:
+    sys.stderr.write(redact("".join(traceback.format_exception(*error))))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from gxpo.lock import locked
 from gxpo.problems import load_problems, problem_file
 from gxpo.registry import load_method
 
-HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 # Of a model entry: what the scheduler and `gxpo plan` need, and no number of a run depends on.
 NOT_SETTINGS = ("resources", "parameters", "shape")
 TRAIN_KEYS = ("learning_rate",)  # of ``train``: may be set per method label, to tune each fairly

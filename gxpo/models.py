@@ -18,8 +18,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from gxpo.errors import UserError
+from gxpo.errors import CellError, UserError
 
+ADAPTER = "adapter_model.safetensors"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -74,8 +75,11 @@ def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenize
 
 
 def load_model(path: str, dtype: str = "float32", revision: str | None = None) -> PreTrainedModel:
-    """The causal language model of a folder or hub name; its code never comes from the hub."""
-    return _load(AutoModelForCausalLM, path, revision=revision, dtype=DTYPES[dtype])
+    """The causal language model of a folder or hub name. Weights are read from safetensors alone,
+    and the code is always the library's own."""
+    return _load(
+        AutoModelForCausalLM, path, revision=revision, dtype=DTYPES[dtype], use_safetensors=True
+    )
 
 
 def lora_config(spec: dict[str, Any]) -> LoraConfig | None:
@@ -116,7 +120,10 @@ def weight_files(path: str) -> list[tuple[str, int, int]]:
 def load_adapted_model(
     base: PreTrainedModel, adapter: Path, merged: bool = True
 ) -> PreTrainedModel:
-    """``base`` with the LoRA adapter of a checkpoint, merged into its weights or beside them."""
+    """``base`` with the LoRA adapter of a checkpoint, merged into its weights or beside them.
+    Raises CellError where the adapter is not in safetensors: peft would take a pickle."""
+    if not (adapter / ADAPTER).is_file():
+        raise CellError(f"{adapter} has no {ADAPTER}: delete the cell's folder and train again")
     adapted = PeftModel.from_pretrained(base, str(adapter))
     return adapted.merge_and_unload() if merged else adapted
 
@@ -124,9 +131,10 @@ def load_adapted_model(
 def _load(loader: Any, path: str, **kwargs: Any) -> Any:
     try:
         return loader.from_pretrained(path, trust_remote_code=False, **kwargs)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: it brings code of its own
         first_line = str(error).strip().split("\n")[0]
         raise UserError(
-            f"model {path!r} cannot be loaded: {first_line} (give a folder with a model, or fetch "
-            "a hub model with `gxpo prepare CONFIG` on a machine with network)"
+            f"model {path!r} cannot be loaded: {first_line} (give a folder with a model in "
+            "safetensors that needs no code of its own, or fetch a hub model with `gxpo prepare "
+            "CONFIG` on a machine with network)"
         ) from error

@@ -21,6 +21,7 @@ from typing import Any
 from gxpo.atomic import write_atomically
 from gxpo.cell_lock import killed_worker
 from gxpo.config import Cell
+from gxpo.redaction import redacted
 
 RUN, METRICS, SCORES, SAMPLES = "run.json", "metrics.jsonl", "scores.csv", "samples.jsonl.gz"
 PROBLEM_SCORES = "problems.parquet"
@@ -39,7 +40,8 @@ def checkpoint_steps(steps: int, every: int) -> list[int]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    write_atomically(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+    """Write a JSON file, without secrets (:mod:`gxpo.redaction`)."""
+    write_atomically(path, json.dumps(redacted(value), indent=2, sort_keys=True) + "\n")
 
 
 def record_failure(folder: Path, stage: str, reason: str) -> None:

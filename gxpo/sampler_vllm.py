@@ -53,7 +53,13 @@ class VLLMSampler(Sampler):
             lora = {"enable_lora": True, "max_lora_rank": largest}
             self._adapter = LoRARequest("checkpoint", 1, str(folder))
         self._engine = LLM(
-            model=model, revision=revision, dtype=dtype, skip_tokenizer_init=True, seed=0, **lora
+            model=model,
+            revision=revision,
+            dtype=dtype,
+            load_format="safetensors",  # auto would fall back to pickles
+            skip_tokenizer_init=True,
+            seed=0,
+            **lora,
         )
         super().__init__(tokenizer, chat, stop, self._engine.model_config.max_model_len)
 

@@ -178,7 +178,8 @@ def _name(cell: Cell) -> str:
 
 
 def _tags(cell: Cell) -> dict[str, str]:
-    return {"model": cell.model, "method": cell.label, "rule": cell.method, "seed": str(cell.seed)}
+    rule = redact(cell.method)
+    return {"model": cell.model, "method": cell.label, "rule": rule, "seed": str(cell.seed)}
 
 
 def _log_params(client: MlflowClient, run: Run, cell: Cell) -> None:

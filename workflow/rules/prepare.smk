@@ -30,7 +30,7 @@ if MISSING_DATA:
         wildcard_constraints:
             problems="|".join(map(re.escape, MISSING_DATA)),
         shell:
-            "gxpo prepare {RESOLVED} --only {wildcards.problems}"
+            "gxpo prepare {RESOLVED} --only {wildcards.problems:q}"
 
 
 if MISSING_MODELS:
@@ -43,4 +43,4 @@ if MISSING_MODELS:
         params:
             name=lambda wildcards: wildcards.hub.replace("--", "/"),
         shell:
-            "gxpo prepare {RESOLVED} --only {params.name}"
+            "gxpo prepare {RESOLVED} --only {params.name:q}"
