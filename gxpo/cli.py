@@ -1,8 +1,9 @@
 """The ``gxpo`` command: one subcommand per stage of the pipeline, each a plain Python function.
 
-Exit codes: 0 done; 1 the cell failed (its reason is in failure.json) or a bound of the benchmark is
-missed; 2 bad input; 75 training was stopped by SIGTERM, SIGUSR1 or the end of its walltime and has
-left a checkpoint, or another process works on the cell: start the same command again.
+Exit codes: 0 done; 1 the cell failed (its reason is in failure.json), a bound of the benchmark is
+missed, or the doctor has found a problem; 2 bad input; 75 training was stopped by SIGTERM, SIGUSR1
+or the end of its walltime and has left a checkpoint, or another process works on the cell: start
+the same command again.
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ from gxpo.config import Cell
 from gxpo.errors import Busy, CellError, Interrupted, UserError
 from gxpo.failures import disk_full
 from gxpo.launch import is_launched, launch
+from gxpo.live import HTTP, tracking_server
 from gxpo.redaction import redact
 from gxpo.runs import record_failure
+from gxpo.site import SITE, read_site
 from gxpo.slurm import seconds_left
 
 app = typer.Typer(
@@ -55,6 +58,28 @@ def check(config: Config) -> None:
     sources = {spec["problems"] for _, spec in configuration.problem_sources(checked)}
     for name in sorted(name for name in sources if not configuration.is_prepared(name)):
         typer.echo(f"note: problems {name!r} are not prepared yet: gxpo prepare {config}", err=True)
+
+
+@app.command()
+def doctor(
+    config: Annotated[Path | None, typer.Argument(help="whose needs to check as well")] = None,
+) -> None:
+    """Tell what would stop a run on this machine or cluster: a line a check, ok, warning or
+    problem with what to do. Changes nothing. Exit code 1 where there is a problem."""
+    checked = configuration.read_config(config) if config else None
+    site = read_site(Path(os.environ.get("GXPO_SITE", SITE)))
+    if site.scratch:  # as the pipeline does, before anything reads it
+        os.environ.setdefault("HF_HOME", str(site.scratch / "huggingface"))
+    os.environ.update(HTTP)
+    from gxpo.doctor import PROBLEM, examine
+
+    levels = []
+    for finding in examine(checked, site):
+        levels.append(finding.level)
+        typer.echo(redact(str(finding)))
+    typer.echo(", ".join(f"{levels.count(name)} {name}" for name in dict.fromkeys(levels)))
+    if PROBLEM in levels:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -240,7 +265,6 @@ def mlflow(
 ) -> None:
     """Import the finished cells into an MLflow database, or where MLFLOW_TRACKING_URI names a
     server, into that; importing twice changes nothing."""
-    from gxpo.live import tracking_server
     from gxpo.tracking import import_runs as run
 
     server = tracking_server()

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from gxpo.errors import UserError
 
+SITE = Path(__file__).resolve().parent.parent / "slurm" / "site.yaml"
 # Where a model entry says nothing. A tiny policy takes seconds to minutes, on a processor.
 DEFAULT = {"gpu": 0, "mem_gb": 4, "hours": 2}
 TINY = {"gpu": 0, "mem_gb": 4, "hours": 0.5}
