@@ -4,6 +4,7 @@ no secret is written."""
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -212,14 +213,16 @@ options = dict(zip(rest[::2], rest[1::2]))
 results = pathlib.Path(config).parent
 cell = results / "runs" / options.get("--model", "") / options.get("--label", "")
 cell = cell / ("seed" + options.get("--seed", ""))
-tables = ["tables.md", "suite_accuracy.csv", "suite_differences.csv", "unfinished.csv"]
-tables.append("paper_2_convergence.csv")
+names = {names}
+tables = ["tables.md", "claims.csv", "unfinished.csv", *(n + ".csv" for n in names)]
+figures = [n + kind for n in names for kind in (".png", ".pdf")]
 made = {{
     "prepare": [pathlib.Path("data", options.get("--only", "") + ".jsonl")],
     "train": [cell / "run.json", cell / "metrics.jsonl"],
     "evaluate": [cell / n for n in ("scores.csv", "problems.parquet", "samples.jsonl.gz")],
     "tables": [results / "tables" / n for n in tables],
-    "figures": [results / "figures" / ("suite_learning_curves" + s) for s in (".png", ".pdf")],
+    "figures": [results / "figures" / n for n in figures],
+    "report": [results / "report.html"],
 }}
 for path in made.get(stage, []):
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -234,7 +237,9 @@ def test_the_rules_shell_commands(tiny_policy, tmp_path):
     bin_folder.mkdir()
     work.mkdir(parents=True)
     (bin_folder / "python").symlink_to(sys.executable)  # the Snakefile finds gxpo beside it
-    (bin_folder / "gxpo").write_text(STUB.format(python=sys.executable))
+    rules = (ROOT / "workflow" / "rules" / "report.smk").read_text(encoding="utf-8")
+    names = re.findall(r'"((?:suite|paper)_\w+)"', rules)
+    (bin_folder / "gxpo").write_text(STUB.format(python=sys.executable, names=names))
     (bin_folder / "gxpo").chmod(0o755)
     raw = nasty_config(tiny_policy, work)
     raw["evaluate"]["benchmarks"]["math500"] = {}
