@@ -230,6 +230,23 @@ def figures(config: Config) -> None:
 
 
 @app.command()
+def report(
+    config: Config,
+    out: Annotated[Path | None, typer.Option(help="default: results/<name>/report.html")] = None,
+) -> None:
+    """Write one self-contained page of whatever has finished: summary, tables, curves, origins."""
+    from gxpo.report import write_report
+    from gxpo.results import read_results
+    from gxpo.tables import make_tables
+
+    checked = configuration.read_config(config)
+    file = out or Path("results", checked["name"], "report.html")
+    results = read_results(checked)
+    write_report(results, make_tables(results), file)
+    typer.echo(str(file))
+
+
+@app.command()
 def surrogate(
     config: Config,
     model: Annotated[str | None, typer.Option(help="a label under models:; default: first")] = None,

@@ -22,8 +22,18 @@ def seed_interval(values: Sequence[float], level: float = 0.95) -> Estimate:
     """Mean over seeds with a two-sided t interval (n - 1 degrees of freedom). For a paired
     difference, pass the differences. With one seed there is no interval (NaN)."""
     x = np.asarray(values, dtype=float)
-    mean = float(x.mean())
-    if len(x) < 2:
-        return Estimate(mean, math.nan, math.nan)
-    half = float(stats.t.ppf((1 + level) / 2, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x)))
-    return Estimate(mean, mean - half, mean + half)
+    mean, low, high = seed_band(x[:, None], level)
+    return Estimate(float(mean[0]), float(low[0]), float(high[0]))
+
+
+def seed_band(
+    values: np.ndarray, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """``seed_interval`` of every column of values (seeds, points): mean, low, high (points,). The
+    intervals are pointwise; a column with a NaN has neither mean nor interval."""
+    n, mean = len(values), values.mean(axis=0)
+    if n < 2:
+        none = np.full_like(mean, math.nan)
+        return mean, none, none
+    half = stats.t.ppf((1 + level) / 2, n - 1) * values.std(axis=0, ddof=1) / math.sqrt(n)
+    return mean, mean - half, mean + half
