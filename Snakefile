@@ -1,4 +1,5 @@
-# Entry of the pipeline: config -> prepare, warmstart -> train -> evaluate -> tables, figures, mlflow.
+# Entry of the pipeline: config -> prepare, warmstart -> train -> evaluate -> tables, figures, report,
+# mlflow.
 # `snakemake --cores 2` runs config/demo.yaml; `--configfile FILE` any other.
 import os
 import re
@@ -56,6 +57,9 @@ RESOLVED = f"{RESULTS}/config.yaml"  # what the rules read: --config overrides i
 CELL = str(cell_folder(CONFIG["name"], "{model}", "{label}", "{seed}"))
 
 
+report: "workflow/report/workflow.rst"
+
+
 wildcard_constraints:
     model="|".join(map(re.escape, CONFIG["models"])),
     label="|".join(map(re.escape, CONFIG["methods"])),
@@ -94,6 +98,7 @@ rule all:
     input:
         f"{RESULTS}/tables/tables.md",
         f"{RESULTS}/figures/suite_learning_curves.png",
+        f"{RESULTS}/report.html",
         f"{RESULTS}/mlflow.imported",
 
 
@@ -107,6 +112,7 @@ onsuccess:
     if Path(f"{RESULTS}/mlflow.imported").exists():  # not after a single target
         shutil.rmtree(UNFINISHED, ignore_errors=True)
         print(Path(f"{RESULTS}/tables/tables.md").read_text())
+        print(f"report:  {RESULTS}/report.html")
         print(f"tables:  {RESULTS}/tables/")
         print(f"figures: {RESULTS}/figures/")
         if tracking_server():
@@ -122,6 +128,7 @@ onerror:
     # What has finished is still worth a table, and the failed cells are listed in it. It stands in a
     # folder of its own, so that it never passes for the whole result.
     shell(f"gxpo tables {RESOLVED} --out {UNFINISHED} || true")
+    shell(f"gxpo report {RESOLVED} --out {UNFINISHED}/report.html > /dev/null || true")
     print(
         f"some cells failed: {UNFINISHED}/tables.md lists them with their reasons;"
     )

@@ -89,6 +89,7 @@ def test_the_whole_pipeline(folder):
     accuracy = pd.read_csv(partial / "suite_accuracy.csv")
     assert set(accuracy["label"]) == {"grpo", "mine"}
     assert set(accuracy["benchmark"]) == {"words", "average"}
+    assert "broken on purpose" in (partial / "report.html").read_text()
 
     # Without it, nothing is trained again: what was missing is made.
     config = yaml.safe_load((folder / "config.yaml").read_text())
@@ -107,6 +108,9 @@ def test_the_whole_pipeline(folder):
     assert not partial.exists()
     assert (results / "figures" / "suite_learning_curves.png").stat().st_size > 10_000
     assert (results / "figures" / "suite_learning_curves.pdf").exists()
+    assert (results / "report.html").stat().st_size > 10_000
+    assert snakemake(folder, *configfile, "--report", "run.html").returncode == 0
+    assert "95 % t intervals over training seeds" in (folder / "run.html").read_text()  # a caption
     client = MlflowClient(f"sqlite:///{folder}/results/mlflow.db")
     experiment = client.get_experiment_by_name("smoke")
     assert len(client.search_runs([experiment.experiment_id])) == 2

@@ -52,6 +52,7 @@
       number, title);
     const pixel = (x, y) => [frame.x(x / unit), frame.y((100 * y) / SCALE)];
     for (const s of series) drawSeries(frame.inside, s, pixel);
+    for (const s of series) drawMarkers(svg, s, pixel);
     id("chart-title").textContent = ys.length
       ? `${id("model").value}: pass@1 in percent, ${data.benchmarks[id("benchmark").value]}`
       : `${id("model").value || "no model"}: nothing has finished yet`;
@@ -75,9 +76,13 @@
       }
     }
     if (mean.length > 1) Chart.line(group, mean, look, 2.2);
-    const every = Math.ceil(mean.length / MARKERS);
-    mean.filter((_, i) => (mean.length - 1 - i) % every === 0)
-      .forEach(([x, y]) => Chart.marker(group, x, y, look));
+  }
+
+  /** Not inside the frame's clip: those on its edge are whole. */
+  function drawMarkers(parent, { look, points }, pixel) {
+    const every = Math.ceil(points.length / MARKERS);
+    points.filter((_, i) => (points.length - 1 - i) % every === 0)
+      .forEach((p) => Chart.marker(parent, ...pixel(p.x, p.mean), look));
   }
 
   /** Values beside the labels: at the cursor, or at the last checkpoint. */

@@ -62,11 +62,7 @@ def curve_data(results: Results, budget: int) -> dict[str, Any]:
 
 def _titles(results: Results) -> dict[str, str]:
     names = list(results.config["evaluate"]["benchmarks"])
-    return {
-        AVERAGE: "average of the benchmarks that every checkpoint is evaluated on",
-        **{name: name for name in names},
-        SELECTION: "selection split",
-    }
+    return {name: name for name in (AVERAGE, *names)} | {SELECTION: "selection split"}
 
 
 def _score_lines(scores: pd.DataFrame) -> pd.DataFrame:

@@ -83,9 +83,9 @@ def _finding(row: Mapping[str, Any], targets: pd.DataFrame, baseline: str | None
     verdict = _verdict(row["ci_low"], row["ci_high"])
     seeds = "1 seed" if row["n_seeds"] == 1 else f"{row['n_seeds']} seeds"
     interval = f" [{100 * row['ci_low']:+.1f}, {100 * row['ci_high']:+.1f}]"
-    text = f"{100 * row['difference']:+.1f} points{'' if verdict == ONE_SEED else interval}, {seeds}"
+    points = f"{100 * row['difference']:+.1f} points{'' if verdict == ONE_SEED else interval}"
     own = targets[targets["label"] == row["label"]].set_index("cost")
-    return Finding(row["label"], verdict, f"{text}. {_target(own, baseline)}".strip())
+    return Finding(row["label"], verdict, f"{points}, {seeds}. {_target(own, baseline)}".strip())
 
 
 def _target(costs: pd.DataFrame, baseline: str | None) -> str:
@@ -94,7 +94,7 @@ def _target(costs: pd.DataFrame, baseline: str | None) -> str:
         return ""
     first = costs.iloc[0]
     reached = (
-        f"{first['n_reached']} of {first['n_seeds']} seeds reached {100 * SHARE:.0f} % of "
+        f"{first['n_reached']} of {first['n_seeds']} seeds reached {100 * SHARE:.0f}\u00a0% of "
         f"{baseline}'s gain"
     )
     ratios = [

@@ -39,8 +39,9 @@ def view(table: Table) -> TableView:
     columns = [
         (str(name), is_numeric([row[i] for row in texts])) for i, name in enumerate(table.shown)
     ]
+    numeric = [holds for _, holds in columns]
     rows = [
-        [Entry(text, _key(text) if numeric else "") for text, (_, numeric) in zip(row, columns)]
+        [Entry(text, _key(text) if n else "") for text, n in zip(row, numeric, strict=True)]
         for row in texts
     ]
     return TableView(table.name, table.title, columns, rows, table.notes, table.empty)

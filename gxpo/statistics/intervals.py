@@ -26,9 +26,7 @@ def seed_interval(values: Sequence[float], level: float = 0.95) -> Estimate:
     return Estimate(float(mean[0]), float(low[0]), float(high[0]))
 
 
-def seed_band(
-    values: np.ndarray, level: float = 0.95
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def seed_band(values: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """``seed_interval`` of every column of values (seeds, points): mean, low, high (points,). The
     intervals are pointwise; a column with a NaN has neither mean nor interval."""
     n, mean = len(values), values.mean(axis=0)

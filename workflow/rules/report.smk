@@ -1,4 +1,5 @@
-# What people look at, made from all finished cells.
+# What people look at, made from all finished cells. The files marked by in_report() are also in
+# Snakemake's own report: `snakemake --report FILE.html` after a run.
 
 SUITE_TABLES = [
     "suite_accuracy",
@@ -29,6 +30,22 @@ FIGURES = [
     "paper_7_diagnostics",
     "paper_8_retention",
 ]
+FAMILY = {
+    "suite": "Numbers to defend in a review",
+    "paper": "The papers' own definitions",
+}
+
+
+def in_report(file, kind, name):
+    """Mark a file for Snakemake's report; its caption is that of the first word of its name."""
+    family = name.split("_")[0]
+    return report(
+        file,
+        caption=f"../report/{family}.rst",
+        category=kind,
+        subcategory=FAMILY.get(family, "Other"),
+        labels={kind[:-1].lower(): name},
+    )
 
 
 rule tables:
@@ -37,13 +54,11 @@ rule tables:
         every_cell("scores.csv"),
         every_cell("problems.parquet"),
     output:
-        multiext(
-            f"{RESULTS}/tables/",
-            "tables.md",
-            *[f"{name}.csv" for name in SUITE_TABLES + PAPER_TABLES],
-            "claims.csv",
-            "unfinished.csv",
-        ),
+        f"{RESULTS}/tables/tables.md",
+        [
+            in_report(f"{RESULTS}/tables/{name}.csv", "Tables", name)
+            for name in [*SUITE_TABLES, *PAPER_TABLES, "claims", "unfinished"]
+        ],
     params:
         labels=list(CONFIG["methods"]),
         report=CONFIG["report"],
@@ -56,16 +71,32 @@ rule figures:
         every_cell("metrics.jsonl"),
         every_cell("scores.csv"),
     output:
-        [
-            f"{RESULTS}/figures/{name}.{kind}"
-            for name in FIGURES
-            for kind in ("png", "pdf")
-        ],
+        [in_report(f"{RESULTS}/figures/{name}.png", "Figures", name) for name in FIGURES],
+        [f"{RESULTS}/figures/{name}.pdf" for name in FIGURES],
     params:
         labels=list(CONFIG["methods"]),
         report=CONFIG["report"],
     shell:
         "gxpo figures {RESOLVED} > /dev/null"
+
+
+rule report:
+    input:
+        every_cell("run.json"),
+        every_cell("metrics.jsonl"),
+        every_cell("scores.csv"),
+        every_cell("problems.parquet"),
+    output:
+        report(
+            f"{RESULTS}/report.html",
+            caption="../report/page.rst",
+            category="The whole comparison",
+            labels={"page": "report.html"},
+        ),
+    params:
+        config=CONFIG,  # the page shows it
+    shell:
+        "gxpo report {RESOLVED} > /dev/null"
 
 
 rule mlflow:
