@@ -128,7 +128,9 @@ onerror:
     # What has finished is still worth a table, and the failed cells are listed in it. It stands in a
     # folder of its own, so that it never passes for the whole result.
     shell(f"gxpo tables {RESOLVED} --out {UNFINISHED} || true")
-    shell(f"gxpo report {RESOLVED} --out {UNFINISHED}/report.html > /dev/null || true")
+    shell(
+        f"gxpo report {RESOLVED} --out {UNFINISHED}/report.html > /dev/null || true"
+    )
     print(
         f"some cells failed: {UNFINISHED}/tables.md lists them with their reasons;"
     )

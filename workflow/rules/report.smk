@@ -71,7 +71,10 @@ rule figures:
         every_cell("metrics.jsonl"),
         every_cell("scores.csv"),
     output:
-        [in_report(f"{RESULTS}/figures/{name}.png", "Figures", name) for name in FIGURES],
+        [
+            in_report(f"{RESULTS}/figures/{name}.png", "Figures", name)
+            for name in FIGURES
+        ],
         [f"{RESULTS}/figures/{name}.pdf" for name in FIGURES],
     params:
         labels=list(CONFIG["methods"]),
