@@ -48,12 +48,8 @@ def view(table: Table) -> TableView:
 
 
 def is_numeric(texts: list[str]) -> bool:
-    """Whether every entry is a number, or marks that there is none, and one is a number."""
-    values = [sort_value(text) for text in texts]
-    known = [v is not None for v in values]
-    return any(known) and all(
-        k or _HOLE.fullmatch(text) for k, text in zip(known, texts, strict=True)
-    )
+    """Whether every entry is a number, or marks that there is none."""
+    return all(sort_value(text) is not None or _HOLE.fullmatch(text) for text in texts)
 
 
 def sort_value(text: str) -> float | None:
