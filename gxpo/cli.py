@@ -233,16 +233,22 @@ def figures(config: Config) -> None:
 def report(
     config: Config,
     out: Annotated[Path | None, typer.Option(help="default: results/<name>/report.html")] = None,
+    tables: Annotated[
+        Path | None, typer.Option(help="a folder for the tables too, from the same reading")
+    ] = None,
 ) -> None:
     """Write one self-contained page of whatever has finished: summary, tables, curves, origins."""
     from gxpo.report import write_report
     from gxpo.results import read_results
-    from gxpo.tables import make_tables
+    from gxpo.tables import make_tables, write_tables
 
     checked = configuration.read_config(config)
     file = out or Path("results", checked["name"], "report.html")
     results = read_results(checked)
-    write_report(results, make_tables(results), file)
+    made = make_tables(results)
+    write_report(results, made, file)
+    if tables is not None:
+        write_tables(made, checked["name"], tables)
     typer.echo(str(file))
 
 

@@ -140,7 +140,7 @@ def _readable(value: float) -> str:
 def jobs(config: dict[str, Any]) -> int:
     """Training, evaluation, warm starts and the report; preparation not counted."""
     made = sum("architecture" in spec for spec in config["models"].values())
-    return 2 * len(cells(config)) + made + 5  # tables, figures, report, mlflow, all
+    return 2 * len(cells(config)) + made + 4  # report, figures, mlflow, all
 
 
 def _ready(config: dict[str, Any]) -> set[str]:

@@ -30,9 +30,9 @@ from gxpo.metrics import COLUMNS, read_rows
 from gxpo.redaction import redact
 from gxpo.results import read_scores
 from gxpo.runs import METRICS, RUN, SCORES, status
+from gxpo.tracking_summary import CONTENT_TAG, import_summary
 
 BATCH = 1000  # metrics per request, the most MLflow takes
-CONTENT_TAG = "content_sha256"  # of a whole run; one without it is being trained or was interrupted
 IDENTITY_TAG = "identity"
 
 
@@ -70,11 +70,13 @@ def _only_import(database: Path) -> Iterator[None]:
 
 def _import(config: dict[str, Any], client: MlflowClient, artifacts: str | None = None) -> int:
     experiment = get_experiment(client, config["name"], artifacts)
-    return sum(
+    count = sum(
         _import_cell(client, experiment, cell)
         for cell in cells(config)
         if status(cell)[0] == "finished"
     )
+    import_summary(client, experiment, Path("results", config["name"]))
+    return count
 
 
 def get_experiment(client: MlflowClient, name: str, artifacts: str | None = None) -> str:

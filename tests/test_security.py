@@ -220,9 +220,8 @@ made = {{
     "prepare": [pathlib.Path("data", options.get("--only", "") + ".jsonl")],
     "train": [cell / "run.json", cell / "metrics.jsonl"],
     "evaluate": [cell / n for n in ("scores.csv", "problems.parquet", "samples.jsonl.gz")],
-    "tables": [results / "tables" / n for n in tables],
     "figures": [results / "figures" / n for n in figures],
-    "report": [results / "report.html"],
+    "report": [results / "report.html", *(results / "tables" / n for n in tables)],
 }}
 for path in made.get(stage, []):
     path.parent.mkdir(parents=True, exist_ok=True)

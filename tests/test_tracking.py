@@ -1,6 +1,7 @@
 """MLflow import: complete, idempotent, equal names for all methods."""
 
 import fcntl
+from pathlib import Path
 
 import pytest
 from conftest import small_config
@@ -49,6 +50,47 @@ def test_import_is_complete_and_idempotent(config, workdir):
 
     assert import_runs(config, database) == 0
     assert sorted(r.info.run_id for r in runs_of(database)[1]) == first
+
+
+def test_tables_figures_and_report_are_artifacts_of_a_summary_run(config, workdir):
+    database, results = workdir / "results" / "mlflow.db", workdir / "results" / "test"
+    fabricate(config, curve)
+    for name in ("report.html", "tables/tables.md", "tables/a.csv", "figures/b.png", "other.txt"):
+        (results / name).parent.mkdir(exist_ok=True)
+        (results / name).write_text(name)
+
+    def summaries():
+        client, runs = runs_of(database)
+        return client, [run for run in runs if run.data.tags.get("kind") == "summary"]
+
+    assert import_runs(config, database) == 4  # the summary is no cell
+    client, (run,) = summaries()
+    found = [
+        a.path for f in ("", "tables", "figures") for a in client.list_artifacts(*place(run, f))
+    ]
+    files = [
+        "figures",
+        "report.html",
+        "tables",
+        "tables/a.csv",
+        "tables/tables.md",
+        "figures/b.png",
+    ]
+    assert found == files
+    assert run.info.status == "FINISHED"
+
+    import_runs(config, database)
+    assert summaries()[1][0].info.run_id == run.info.run_id  # nothing changed
+    (results / "tables" / "a.csv").write_text("other numbers")
+    import_runs(config, database)
+    (_, (new,)) = summaries()
+    assert new.info.run_id != run.info.run_id
+    copy = client.download_artifacts(new.info.run_id, "tables/a.csv", str(workdir))
+    assert Path(copy).read_text() == "other numbers"
+
+
+def place(run, folder):
+    return (run.info.run_id, folder) if folder else (run.info.run_id,)
 
 
 def test_a_changed_cell_replaces_its_run(config, workdir):

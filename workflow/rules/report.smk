@@ -48,8 +48,9 @@ def in_report(file, kind, name):
     )
 
 
-rule tables:
+rule report:
     input:
+        every_cell("run.json"),
         every_cell("metrics.jsonl"),
         every_cell("scores.csv"),
         every_cell("problems.parquet"),
@@ -59,11 +60,16 @@ rule tables:
             in_report(f"{RESULTS}/tables/{name}.csv", "Tables", name)
             for name in [*SUITE_TABLES, *PAPER_TABLES, "claims", "unfinished"]
         ],
+        page=report(
+            f"{RESULTS}/report.html",
+            caption="../report/page.rst",
+            category="The whole comparison",
+            labels={"page": "report.html"},
+        ),
     params:
-        labels=list(CONFIG["methods"]),
-        report=CONFIG["report"],
+        config=CONFIG,  # the page shows it
     shell:
-        "gxpo tables {RESOLVED} > /dev/null"
+        "gxpo report {RESOLVED} --tables {RESULTS}/tables > /dev/null"
 
 
 rule figures:
@@ -83,29 +89,12 @@ rule figures:
         "gxpo figures {RESOLVED} > /dev/null"
 
 
-rule report:
-    input:
-        every_cell("run.json"),
-        every_cell("metrics.jsonl"),
-        every_cell("scores.csv"),
-        every_cell("problems.parquet"),
-    output:
-        report(
-            f"{RESULTS}/report.html",
-            caption="../report/page.rst",
-            category="The whole comparison",
-            labels={"page": "report.html"},
-        ),
-    params:
-        config=CONFIG,  # the page shows it
-    shell:
-        "gxpo report {RESOLVED} > /dev/null"
-
-
 rule mlflow:
     input:
         every_cell("run.json"),
         every_cell("scores.csv"),
+        f"{RESULTS}/report.html",
+        f"{RESULTS}/figures/suite_learning_curves.png",
     output:
         # the database itself is shared by all configs, so no rule owns it
         touch(f"{RESULTS}/mlflow.imported"),
