@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import yaml
-from conftest import small_config
+from conftest import ROOT, small_config
 from test_cli import run
 
 from gxpo.config import complete_config
@@ -244,13 +244,29 @@ def test_slurm(raw, monkeypatch, commands, workdir):
     raw["models"]["tiny"]["resources"] = {"gpu": 2, "mem_gb": 10, "hours": 3}
     config = complete_config(raw)
     site = Site(partition="gpu", account="mine", gpu_type="a100", extra="--qos=low")
-    commands(sinfo="echo gpu; echo cpu; echo gpu", sbatch='echo "$@" > arguments')
+    commands(
+        sinfo="echo 'gpu*|1-00:00:00'; echo 'cpu|infinite'; echo 'gpu*|1-00:00:00'",
+        sbatch='echo "$@" >> arguments',
+    )
     assert services.slurm_answers()
     assert levels(services.slurm(config, site)) == [OK, OK]
-    assert Path("arguments").read_text() == (
+    first, last = Path("arguments").read_text().splitlines()
+    assert first == (
         "--test-only --cpus-per-task=2 --mem=10000M --time=180 --ntasks=1 --qos=low "
-        "--gpus=a100:2 --partition=gpu --account=mine --wrap=true\n"
+        "--gpus=a100:2 --partition=gpu --account=mine --wrap=true"
     )
+    assert "--mem=25000M --time=720" in last
+
+    # A job that is too long waits for ever; the last retry asks for four times the hours.
+    config["models"]["tiny"]["resources"]["hours"] = 25
+    assert levels(services.slurm(config, site)) == [OK, PROBLEM]
+    config["models"]["tiny"]["resources"]["hours"] = 7
+    for partition in ("gpu", None):  # which is the default
+        _, finding = services.slurm(config, Site(partition=partition))
+        assert finding.level == WARNING
+        assert "tiny, retry 3: it asks for 1680 minutes, the partition allows 1440" in finding.text
+    assert levels(services.slurm(config, Site(partition="gpu", max_hours=24))) == [OK, OK]
+    assert levels(services.slurm(config, Site(partition="cpu,gpu"))) == [OK, OK]
 
     first, *rest = services.slurm(config, Site(partition="gpux"))
     assert (first.level, rest) == (PROBLEM, [])
@@ -272,6 +288,11 @@ def test_slurm(raw, monkeypatch, commands, workdir):
     assert finding.level == PROBLEM
     assert "Unable to contact slurm controller" in finding.text
     assert levels(services.slurm(config, Site())) == [WARNING]
+
+
+def test_retries_are_those_of_the_profile():
+    profile = yaml.safe_load((ROOT / "slurm" / "config.yaml").read_text())
+    assert profile["retries"] == services.RETRIES
 
 
 class Tracking(http.server.BaseHTTPRequestHandler):
@@ -325,7 +346,7 @@ def healthy(raw, monkeypatch, commands):
     monkeypatch.setattr(services, "find_spec", lambda _: "there")
     for name in HTTP:
         monkeypatch.setenv(name, "")  # what the command sets is undone after the test
-    commands(sinfo="echo gpu", sbatch="exit 0", nvidia_smi="exit 9")
+    commands(sinfo="echo 'gpu*|infinite'", sbatch="exit 0", nvidia_smi="exit 9")
     raw["models"]["tiny"]["parameters"] = 0.0001
     Path("config.yaml").write_text(yaml.safe_dump(raw))
     Path("site.yaml").write_text("partition: gpu\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
@@ -13,10 +14,12 @@ from gxpo.doctor.finding import OK, PROBLEM, WARNING, Finding
 from gxpo.live import tracking_server
 from gxpo.redaction import redact
 from gxpo.site import Site, request
-from gxpo.slurm import ANSWER_SECONDS
+from gxpo.slurm import ANSWER_SECONDS, parse_time
 
 PLUGIN = "snakemake_executor_plugin_slurm"
-PARTITIONS = ("sinfo", "--noheader", "--format=%R")
+PARTITIONS = ("sinfo", "--noheader", "--format=%P|%l")
+DEFAULT = "*"  # Slurm's mark of the default partition
+RETRIES = 3  # as in slurm/config.yaml
 
 
 def slurm_answers() -> bool:
@@ -39,39 +42,65 @@ def slurm(config: dict[str, Any] | None, site: Site) -> Iterator[Finding]:
         text = f"does not answer ({answer[:200]}): snakemake --profile slurm would fail"
         yield Finding(level, "Slurm", f"{text}; see `sinfo`, ask the cluster's administrators")
         return
-    known = sorted(set(answer.split()))
+    limits = _limits(answer)
+    known = ", ".join(sorted(limits.keys() - {DEFAULT}))
     if find_spec(PLUGIN) is None:
         yield Finding(PROBLEM, "Slurm", "Snakemake's plugin is missing: pip install 'gxpo[slurm]'")
-    asked = {site.partition, site.cpu_partition} - {None}
-    unknown = sorted(name for part in asked for name in str(part).split(",") if name not in known)
+    asked = {part for part in (site.partition, site.cpu_partition) if part}
+    unknown = sorted(name for part in asked for name in part.split(",") if name not in limits)
     for name in unknown:
-        text = f"{name!r} is unknown, known are {', '.join(known)}: mend slurm/site.yaml"
+        text = f"{name!r} is unknown, known are {known}: mend slurm/site.yaml"
         yield Finding(PROBLEM, "partition", text)
     if not unknown:
-        names = ", ".join(sorted(map(str, asked))) or "the cluster's default"
-        yield Finding(OK, "Slurm", f"answers; partition: {names} of {', '.join(known)}")
-        yield from _jobs(config, site)
+        names = ", ".join(sorted(asked)) or "the cluster's default"
+        yield Finding(OK, "Slurm", f"answers; partition: {names} (of {known})")
+        yield from _jobs(config, site, limits)
 
 
-def _jobs(config: dict[str, Any] | None, site: Site) -> Iterator[Finding]:
-    """Would Slurm take each model's training jobs? Asked with --test-only: nothing is queued."""
+def _limits(answer: str) -> dict[str, float]:
+    """Partition -> longest walltime, minutes; the default one also under ``DEFAULT``."""
+    limits = {}
+    for line in answer.split():
+        name, _, time = line.partition("|")
+        seconds = parse_time(time)
+        minutes = math.inf if seconds is None else seconds / 60
+        limits[name.rstrip("*")] = minutes
+        if name.endswith("*"):
+            limits[DEFAULT] = minutes
+    return limits
+
+
+def _jobs(config: dict[str, Any] | None, site: Site, limits: dict[str, float]) -> Iterator[Finding]:
+    """Whether Slurm would take each model's training jobs, the first attempt and the last retry,
+    which asks for more. Nothing is queued."""
     for label, entry in (config["models"] if config else {}).items():
-        asked = request(site, entry, "train")
-        options = [f"--cpus-per-task={asked['cpus_per_task']}", f"--mem={asked['mem_mb']}M"]
-        options += [f"--time={asked['runtime']}", "--ntasks=1", *asked["slurm_extra"].split()]
-        if asked["gpu"]:
-            kind = f"{asked['gpu_model']}:" if asked["gpu_model"] else ""
-            options.append(f"--gpus={kind}{asked['gpu']}")
-        for name in ("partition", "account"):
-            if asked[f"slurm_{name}"]:
-                options.append(f"--{name}={asked[f'slurm_{name}']}")
-        code, answer = _run("sbatch", "--test-only", *options, "--wrap=true")
-        what = f"{label}: {' '.join(options)}"
-        if code:
+        if refusal := _refusal(request(site, entry, "train"), limits):
             remedy = "mend slurm/site.yaml, or resources of the model"
-            yield Finding(PROBLEM, "job", f"{what}: {answer}: {remedy}")
+            yield Finding(PROBLEM, "job", f"{label}: {refusal}: {remedy}")
+        elif refusal := _refusal(request(site, entry, "train", 1 + RETRIES), limits):
+            remedy = "set max_hours and max_mem_gb in slurm/site.yaml"
+            yield Finding(WARNING, "job", f"{label}, retry {RETRIES}: {refusal}: {remedy}")
         else:
-            yield Finding(OK, "job", what)
+            yield Finding(OK, "job", f"{label}: Slurm would take it")
+
+
+def _refusal(asked: dict[str, Any], limits: dict[str, float]) -> str | None:
+    """Why a job would not run, or None. sbatch takes one that is too long, and lets it wait for
+    ever."""
+    partitions = (asked["slurm_partition"] or DEFAULT).split(",")
+    longest = max(limits.get(name, math.inf) for name in partitions)
+    if asked["runtime"] > longest:
+        return f"it asks for {asked['runtime']} minutes, the partition allows {longest:g}"
+    options = [f"--cpus-per-task={asked['cpus_per_task']}", f"--mem={asked['mem_mb']}M"]
+    options += [f"--time={asked['runtime']}", "--ntasks=1", *asked["slurm_extra"].split()]
+    if asked["gpu"]:
+        kind = f"{asked['gpu_model']}:" if asked["gpu_model"] else ""
+        options.append(f"--gpus={kind}{asked['gpu']}")
+    for name in ("partition", "account"):
+        if asked[f"slurm_{name}"]:
+            options.append(f"--{name}={asked[f'slurm_{name}']}")
+    code, answer = _run("sbatch", "--test-only", *options, "--wrap=true")
+    return f"sbatch {' '.join(options)}: {answer}" if code else None
 
 
 def mlflow() -> Finding:
