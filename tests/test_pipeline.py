@@ -113,7 +113,11 @@ def test_the_whole_pipeline(folder):
     assert "95 % t intervals over training seeds" in (folder / "run.html").read_text()  # a caption
     client = MlflowClient(f"sqlite:///{folder}/results/mlflow.db")
     experiment = client.get_experiment_by_name("smoke")
-    assert len(client.search_runs([experiment.experiment_id])) == 2
+    runs = client.search_runs([experiment.experiment_id])
+    (summary,) = [run for run in runs if run.data.tags.get("kind") == "summary"]
+    assert len(runs) == 3  # two cells and their summary
+    kept = {a.path for a in client.list_artifacts(summary.info.run_id)}
+    assert kept == {"figures", "report.html", "tables"}
 
     # Again: nothing to do.
     third = snakemake(folder, *configfile)

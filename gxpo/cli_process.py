@@ -1,0 +1,87 @@
+"""What the ``gxpo`` command does around its work: arguments, environment, imports, failures."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from gxpo.cell_lock import sole_worker
+from gxpo.config import Cell
+from gxpo.errors import Busy, CellError, Interrupted
+from gxpo.failures import disk_full
+from gxpo.redaction import redact
+from gxpo.runs import record_failure
+
+Config = Annotated[Path, typer.Argument(help="run configuration (YAML), as config/demo.yaml")]
+Model = Annotated[str, typer.Option(help="a label under models: in the configuration")]
+Label = Annotated[str, typer.Option(help="a label under methods: in the configuration")]
+Seed = Annotated[int, typer.Option(help="one of seeds: in the configuration")]
+
+
+def stay_offline() -> None:
+    """Compute nodes have no network, only preparation needs it. HF_HUB_OFFLINE=0 overrides."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@contextlib.contextmanager
+def quick_imports() -> Iterator[None]:
+    """Collecting garbage while torch and its friends are imported frees nothing; freezing what
+    was imported keeps it out of all later collections, the one at exit included. Saves 2.5 s of
+    12 in a process that does nothing else."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@contextlib.contextmanager
+def working_on(cell: Cell, stage: str) -> Iterator[None]:
+    """Be the cell's only process, and leave the reason of a failure in the cell's folder, where
+    tables and reports find it."""
+    try:
+        with sole_worker(cell.folder, stage), _recording_failure(cell, stage):
+            yield
+    except Busy as other:
+        typer.echo(f"{stage}: {other}; start the same command again when it has ended", err=True)
+        raise typer.Exit(os.EX_TEMPFAIL) from other
+
+
+@contextlib.contextmanager
+def _recording_failure(cell: Cell, stage: str) -> Iterator[None]:
+    try:
+        yield
+    except (CellError, FloatingPointError) as error:
+        _fail(cell, stage, str(error))
+    except Interrupted as stop:
+        typer.echo(f"cell {cell.folder}: {stop}; start the same command again", err=True)
+        raise typer.Exit(os.EX_TEMPFAIL) from stop
+    except Exception as error:
+        if reason := disk_full(error, cell.folder):
+            _fail(cell, stage, reason)
+        record_failure(cell.folder, stage, f"{type(error).__name__}: {error}".split("\n")[0])
+        raise
+
+
+def _fail(cell: Cell, stage: str, reason: str) -> NoReturn:
+    """End with a line instead of a traceback: the reason is known."""
+    typer.echo(redact(f"cell {cell.folder} failed: {reason}"), err=True)
+    try:
+        record_failure(cell.folder, stage, reason)
+    except OSError as error:
+        typer.echo(f"cell {cell.folder}: the reason is not recorded: {error}", err=True)
+    raise typer.Exit(1)
+
+
+def refuse_pickles() -> None:
+    """Of pickled files (optimizer states) torch reads tensors and plain values only, whoever asks
+    for more: this setting stands above the arguments of torch.load."""
+    os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
+    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"

@@ -1,0 +1,88 @@
+"""``gxpo tables``, ``claims``, ``figures``, ``report``, ``mlflow``: what is made from runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gxpo import config as configuration
+from gxpo.cli_process import Config
+from gxpo.live import tracking_server
+from gxpo.redaction import redact
+
+app = typer.Typer()
+
+
+@app.command()
+def tables(
+    config: Config,
+    out: Annotated[Path | None, typer.Option(help="default: results/<name>/tables")] = None,
+) -> None:
+    """Make the tables (CSV, Markdown, LaTeX) from whatever has finished, and print them."""
+    from gxpo.results import read_results
+    from gxpo.tables import make_tables, write_tables
+
+    checked = configuration.read_config(config)
+    folder = out or Path("results", checked["name"], "tables")
+    write_tables(make_tables(read_results(checked)), checked["name"], folder)
+    typer.echo((folder / "tables.md").read_text(encoding="utf-8"))
+
+
+@app.command()
+def claims(config: Config) -> None:
+    """Print the papers' headline claims and what the finished runs say of them."""
+    from gxpo.results import read_results
+    from gxpo.tables.claims import claims as table
+    from gxpo.tables.table import markdown
+
+    typer.echo(markdown(table(read_results(configuration.read_config(config)))))
+
+
+@app.command()
+def figures(config: Config) -> None:
+    """Draw the figures (PNG, PDF) from whatever has finished."""
+    from gxpo.figures import draw_figures
+    from gxpo.results import read_results
+
+    checked = configuration.read_config(config)
+    for file in draw_figures(read_results(checked), Path("results", checked["name"], "figures")):
+        typer.echo(str(file))
+
+
+@app.command()
+def report(
+    config: Config,
+    out: Annotated[Path | None, typer.Option(help="default: results/<name>/report.html")] = None,
+    tables: Annotated[
+        Path | None, typer.Option(help="a folder for the tables too, from the same reading")
+    ] = None,
+) -> None:
+    """Write one self-contained page of whatever has finished: summary, tables, curves, origins."""
+    from gxpo.report import write_report
+    from gxpo.results import read_results
+    from gxpo.tables import make_tables, write_tables
+
+    checked = configuration.read_config(config)
+    file = out or Path("results", checked["name"], "report.html")
+    results = read_results(checked)
+    made = make_tables(results)
+    write_report(results, made, file)
+    if tables is not None:
+        write_tables(made, checked["name"], tables)
+    typer.echo(str(file))
+
+
+@app.command()
+def mlflow(
+    config: Config,
+    database: Annotated[Path, typer.Option(help="sqlite file")] = Path("results/mlflow.db"),
+) -> None:
+    """Import the finished cells into an MLflow database, or where MLFLOW_TRACKING_URI names a
+    server, into that; importing twice changes nothing."""
+    from gxpo.tracking import import_runs as run
+
+    server = tracking_server()
+    count = run(configuration.read_config(config), database, server)
+    typer.echo(f"{count} new runs in {redact(server) if server else database}")

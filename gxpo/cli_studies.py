@@ -1,0 +1,75 @@
+"""``gxpo surrogate``, ``gates`` and ``bench``: measurements beside the comparison."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gxpo import config as configuration
+from gxpo.cli_process import Config, quick_imports, stay_offline
+
+app = typer.Typer()
+
+
+@app.command()
+def surrogate(
+    config: Config,
+    model: Annotated[str | None, typer.Option(help="a label under models:; default: first")] = None,
+) -> None:
+    """Measure how well GXPO predicts K real steps: closed forms, and the policy MODEL."""
+    checked = configuration.read_config(config)
+    stay_offline()
+    with quick_imports():
+        from gxpo.surrogate import surrogate as run
+
+    for file in run(checked, model):
+        typer.echo(str(file))
+
+
+@app.command()
+def gates(
+    config: Annotated[Path | None, typer.Argument(help="whose runs to replay, if any")] = None,
+    label: Annotated[str | None, typer.Option(help="a label with gate: never")] = None,
+) -> None:
+    """Show when each switch-off gate closes: on stationary noise, and over recorded runs."""
+    from gxpo.gate_study import gates as run
+
+    files, remark = run(configuration.read_config(config) if config else None, label)
+    typer.echo(remark)
+    for file in files:
+        typer.echo(str(file))
+
+
+@app.command()
+def bench(
+    quick: Annotated[
+        bool,
+        typer.Option(help="under a minute: the tiny policy alone; bounds are printed, not judged"),
+    ] = False,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="paired rounds of every model; default: each its own")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="write the medians and every value to this file")
+    ] = None,
+) -> None:
+    """Measure what the suite and its rules cost beyond GRPO, in time and memory; some minutes.
+
+    Prints a table. Exit code 1 where a bound is missed, except with --quick. See docs/benchmark.md.
+    """
+    with quick_imports():
+        from gxpo.bench.report import all_held, as_json, table
+        from gxpo.bench.run import bench as run
+    from gxpo import provenance
+
+    measurements = run(quick, rounds)
+    typer.echo(table(measurements))
+    if json_file is not None:
+        origin = {"hardware": provenance.hardware(), "versions": provenance.versions()}
+        text = json.dumps({**as_json(measurements), **origin}, indent=2)
+        json_file.write_text(text + "\n", encoding="utf-8")
+    if not quick and not all_held(measurements):
+        raise typer.Exit(1)
