@@ -35,6 +35,7 @@ lint: $(VENV)/ready
 	ruff format --check .
 	snakefmt --check Snakefile workflow
 	mypy
+	lint-imports
 
 format: $(VENV)/ready
 	ruff check --fix .

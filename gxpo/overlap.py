@@ -14,7 +14,8 @@ from typing import Any
 
 from gxpo.config import Cell, is_prepared
 from gxpo.errors import UserError
-from gxpo.problems import Problem, content_hash, load_problems
+from gxpo.problem import Problem
+from gxpo.problems import content_hash, load_problems
 
 _DRESS = re.compile(
     r"\\(?:left|right|displaystyle|textstyle|quad|qquad|[,;:!> ()\[\]])|\\(?=[dt]frac)"

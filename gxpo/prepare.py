@@ -20,7 +20,8 @@ from gxpo.errors import UserError
 from gxpo.gold_answers import EXTRACTORS
 from gxpo.lock import lock, locked
 from gxpo.overlap import split_overlap
-from gxpo.problems import Problem, content_hash, load_problems
+from gxpo.problem import Problem
+from gxpo.problems import content_hash, load_problems
 from gxpo.progress import progress_bar
 
 MODELS = PREPARED / "models"

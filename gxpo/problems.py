@@ -5,23 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from gxpo.catalog import benchmarks, names
 from gxpo.errors import UserError
+from gxpo.problem import Problem
+from gxpo.synthetic import synthetic_problems
 
 SYNTHETIC = "synthetic/"
 SYNTHETIC_COUNTS = {"train": 4096, "selection": 96, "test": 128, "hard": 96}
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One problem: ``problem`` is the question, ``answer`` the gold answer, both plain text."""
-
-    id: str
-    problem: str
-    answer: str
 
 
 def load_problems(source: str, limit: int | None = None) -> list[Problem]:
@@ -33,8 +26,6 @@ def load_problems(source: str, limit: int | None = None) -> list[Problem]:
     or a bad line (names its number).
     """
     if source.startswith(SYNTHETIC):
-        from gxpo.synthetic import synthetic_problems
-
         split = source.removeprefix(SYNTHETIC)
         return synthetic_problems(split, limit or SYNTHETIC_COUNTS.get(split, 0))
     path = problem_file(source)

@@ -13,7 +13,7 @@ import random
 from dataclasses import dataclass
 
 from gxpo.errors import UserError
-from gxpo.problems import Problem
+from gxpo.problem import Problem
 
 NAMES = ["Ann", "Bob", "Cid", "Dan", "Eve", "Fay", "Gus", "Hal"]
 THINGS = ["eggs", "figs", "pens", "cups", "nuts", "hats", "keys", "toys"]

@@ -10,7 +10,8 @@ from gxpo.errors import UserError
 from gxpo.grading import is_correct
 from gxpo.models import PromptStyle
 from gxpo.overlap import normalise, split_overlap
-from gxpo.problems import Problem, load_problems
+from gxpo.problem import Problem
+from gxpo.problems import load_problems
 
 FIVE = {"math500", "amc23", "gsm8k", "minerva", "olympiadbench"}
 

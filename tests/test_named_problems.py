@@ -13,7 +13,8 @@ from conftest import ROOT, small_config
 from gxpo.config import cells, complete_config
 from gxpo.curves import curves
 from gxpo.evaluate import evaluate
-from gxpo.problems import Problem, content_hash, load_problems
+from gxpo.problem import Problem
+from gxpo.problems import content_hash, load_problems
 from gxpo.results import read_results, read_scores
 from gxpo.runs import RUN
 from gxpo.train import train

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gxpo.tables.table import markdown_table
-
 EXACT = 1e-12  # relative error below which a prediction counts as exact, double precision
 GROUP = ["varied", "problem", "optimizer", "prediction"]
 # Up to where orders are fitted: lr * h_max of the closed forms, lr of the policy over its unit
@@ -93,7 +91,7 @@ def _errors(shown: pd.DataFrame, slopes: pd.DataFrame) -> str:
             }
         )
     fitted = f"Orders over relative learning rates from {_range(mine.iloc[0])}."
-    return markdown_table(pd.DataFrame(rows)) + "\n\n" + fitted
+    return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True) + "\n\n" + fitted
 
 
 def _orders_in_coupling(slopes: pd.DataFrame) -> str:
@@ -103,7 +101,7 @@ def _orders_in_coupling(slopes: pd.DataFrame) -> str:
         | {"order": _order(row), "radians": _range(row)}
         for _, row in mine.iterrows()
     ]
-    return markdown_table(pd.DataFrame(rows))
+    return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
 
 
 def _size(error: float) -> str:

@@ -47,7 +47,7 @@ def surrogate_displacement(results: Results) -> Table:
 
 
 def _measured(file: Path) -> pd.DataFrame:
-    from gxpo.surrogate.report import SHOWN, is_policy  # it imports this package's table module
+    from gxpo.surrogate.report import SHOWN, is_policy  # seconds, for a table that is mostly absent
 
     table = pd.read_csv(file)
     table = table[table["varied"] == "lr"]
