@@ -1,0 +1,15 @@
+"""The site holds docs/ alone: what a page links to elsewhere in the repository is named instead."""
+
+import re
+
+_OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./([^)#]+)[^)]*\)")
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Called by mkdocs on every page before it is rendered."""
+
+    def named(link: re.Match[str]) -> str:
+        text, path = link[1], link[2]
+        return f"`{path}`" if path.endswith(text.strip("`")) else f"{text} (`{path}`)"
+
+    return _OUTSIDE.sub(named, markdown)

@@ -1,0 +1,60 @@
+"""What the documents point to exists: files, anchors, subcommands."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+from conftest import ROOT
+
+from gxpo import cli
+
+LINK = re.compile(r"(?<!`)!?\[[^\]]*\]\(([^)\s]+)\)")
+PAGES = sorted(
+    Path(name)
+    for name in subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+)
+
+
+def prose(page):
+    """Without code blocks."""
+    return re.sub(r"```.*?```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def anchors(page):
+    """Of its headings, as GitHub and mkdocs spell them."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_links_lead_somewhere(page):
+    for target in LINK.findall(prose(page)):
+        if re.match(r"\w+:", target):
+            continue  # the web is not asked
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path) if path else page
+        assert (ROOT / linked).exists(), f"{page}: {target}"
+        if anchor:
+            assert anchor in anchors(linked), f"{page}: {target}"
+
+
+def test_documented_commands_exist():
+    known = set(typer.main.get_command(cli.app).commands)
+    for page in PAGES:
+        used = set(re.findall(r"(?:^|[`/ ])gxpo ([a-z][a-z-]+)", prose(page)))
+        assert used - known - {"over", "import", "never"} == set(), page
+
+
+def test_every_page_is_in_the_site():
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    shown = re.findall(r"[\w-]+\.md", yaml.safe_dump(nav))
+    assert sorted(shown) == sorted(p.name for p in PAGES if p.parent == Path("docs"))
