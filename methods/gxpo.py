@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -61,6 +61,11 @@ class GXPO(Method):
     cosine: report cos(g0, g_slow); costs a copy of g0 in CPU memory.
     buffers: keep theta_0 and g0 on the parameters' device, or in CPU memory (pinned for CUDA).
     """
+
+    equals_grpo_with: ClassVar = [
+        {"alpha": 0.0, "optimizer_state": "restore"},
+        {"warmup_steps": 1_000_000},
+    ]
 
     def __init__(
         self,

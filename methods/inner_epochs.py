@@ -1,7 +1,7 @@
 """GRPO with inner epochs: several clipped steps on every rollout batch (arXiv 2402.03300, Algorithm
 1 with mu > 1; the clipped surrogate of PPO, arXiv 1707.06347, equation 7)."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from gxpo.method import Method, PolicyBatch
 
@@ -16,6 +16,8 @@ class InnerEpochs(Method):
     old_logprobs: ratio against the rollout policy, so that PPO's clipping acts (keep), or 1 at
         every pass (refresh).
     """
+
+    equals_grpo_with: ClassVar = [{"m": 1}]
 
     def __init__(self, m: int = 3, old_logprobs: Literal["keep", "refresh"] = "keep"):
         if m < 1:

@@ -1,6 +1,6 @@
 """K-step lookahead with real steps: what GXPO (arXiv 2605.06755) predicts, at its full price."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from gxpo.method import Method, PolicyBatch, lookahead, make_gate
 
@@ -18,6 +18,8 @@ class Lookahead(Method):
         corrective gradient's norm, see methods/gxpo.py.
     old_logprobs, optimizer_state, corrective: as in GXPO, same defaults.
     """
+
+    equals_grpo_with: ClassVar = [{"alpha": 0.0, "optimizer_state": "restore"}]
 
     def __init__(
         self,

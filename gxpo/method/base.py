@@ -6,8 +6,9 @@ import copy
 import inspect
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -145,7 +146,13 @@ class Method(ABC):
 
     Hyperparameters are keyword arguments of the constructor with type hints and defaults, kept as
     attributes of the same name.
+
+    equals_grpo_with: settings of hyperparameters (name to value, the others at their defaults) with
+        which the rule moves the parameters as GRPO does, bit for bit, under any optimizer; it may
+        take more passes for it. ``gxpo check-method`` holds a rule to what it declares here.
     """
+
+    equals_grpo_with: ClassVar[Sequence[Mapping[str, Any]]] = ()
 
     @abstractmethod
     def update(self, batch: PolicyBatch) -> dict[str, float]:
@@ -166,5 +173,4 @@ class Method(ABC):
     @property
     def hyperparameters(self) -> dict[str, Any]:
         """The values of the constructor's keyword arguments."""
-        names = list(inspect.signature(type(self).__init__).parameters)[1:]
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
