@@ -1,12 +1,17 @@
-"""Find and build methods: one file a rule, by name from ``methods/`` or by path from anywhere."""
+"""Find and build methods: one file a rule, by name from ``methods/`` or from an installed package's
+entry point, or by path from anywhere."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
 import inspect
+import traceback
 import typing
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -17,39 +22,115 @@ if TYPE_CHECKING:  # finding a method's file must not take the seconds of import
     from gxpo.method import Method
 
 METHODS_DIR = Path(__file__).resolve().parent.parent / "methods"
+ENTRY_POINTS = "gxpo.methods"  # the group in which a package names its methods
 
 
 def known_methods() -> list[str]:
-    """Names of the rules in ``methods/``."""
-    return sorted(path.stem for path in METHODS_DIR.glob("*.py"))
+    """Names of the rules in ``methods/`` and of those that installed packages bring."""
+    shipped = {path.stem for path in METHODS_DIR.glob("*.py")}
+    return sorted(shipped | entry_points(group=ENTRY_POINTS).names)
 
 
 def method_file(method: str) -> Path:
-    """The file of a method given by name or by path.
+    """The file of a method given by name or by path: its code is what identifies the method. Of an
+    entry point it is the module that defines the class.
 
     Raises UserError, listing the known names, where there is none.
     """
-    path = Path(method) if method.endswith(".py") else METHODS_DIR / f"{method}.py"
-    if not path.is_file() or path.stem.startswith("_"):
-        raise UserError(
-            f"unknown method {method!r}: known are {', '.join(known_methods())}, "
-            "or the path of a .py file"
-        )
-    return path.resolve()
+    file = _own_file(method)
+    if file is not None:
+        return file
+    source = inspect.getsourcefile(_class_of(_entry_point(method)))
+    assert source is not None  # it was imported from one
+    return Path(source).resolve()
+
+
+def method_source(method: str) -> str:
+    """What a run depends on of a method's code: the text of its file and, for an entry point, the
+    package's version (the file may import others of it)."""
+    text = method_file(method).read_text(encoding="utf-8")
+    return text if _own_file(method) else f"{_origin(_entry_point(method))}\n{text}"
 
 
 def method_class(method: str) -> type[Method]:
-    """The one Method subclass that the method's file defines."""
+    """The one Method subclass that the method's file defines, or that its entry point names."""
+    file = _own_file(method)
+    return _class_of(_entry_point(method)) if file is None else _class_in(_module_of(file))
+
+
+def _own_file(method: str) -> Path | None:
+    """The file of a path or of a name in ``methods/``; None for what may be an entry point."""
+    path = Path(method) if method.endswith(".py") else METHODS_DIR / f"{method}.py"
+    if path.is_file() and not path.stem.startswith("_"):
+        return path.resolve()
+    if method.endswith(".py"):
+        raise _unknown(method)
+    return None
+
+
+def _entry_point(method: str) -> EntryPoint:
+    found = list(entry_points(group=ENTRY_POINTS, name=method))
+    if not found:
+        raise _unknown(method)
+    if len(found) > 1:
+        packages = " and ".join(sorted(_origin(point) for point in found))
+        raise UserError(f"method {method!r} is brought by {packages}: uninstall all but one")
+    return found[0]
+
+
+def _unknown(method: str) -> UserError:
+    return UserError(
+        f"unknown method {method!r}: known are {', '.join(known_methods())}, "
+        "or the path of a .py file"
+    )
+
+
+def _origin(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+
+
+def _class_of(point: EntryPoint) -> type[Method]:
+    """An entry point may name the class, or a module that defines one method."""
     from gxpo.method import Method
 
-    path = method_file(method)
+    where = f"method {point.name!r} of package {_origin(point)}"
+    loaded = _imported(point.load, where)
+    if isinstance(loaded, ModuleType):
+        return _class_in(loaded)
+    if isinstance(loaded, type) and issubclass(loaded, Method) and not inspect.isabstract(loaded):
+        return loaded
+    raise UserError(f"{where} must be a Method subclass or a module with one, not {point.value}")
+
+
+def _module_of(path: Path) -> ModuleType:
     # The module name must not shadow the package ``gxpo`` (methods/gxpo.py) and must differ for
     # files of the same name in different places.
     digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
     spec = importlib.util.spec_from_file_location(f"method_{path.stem}_{digest}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    loader = spec.loader
+    _imported(lambda: loader.exec_module(module), str(path))
+    return module
+
+
+def _imported(load: Callable[[], Any], what: str) -> Any:
+    """Someone else's code is imported; what goes wrong there is theirs to mend, in one line."""
+    try:
+        return load()
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        line = error.lineno if isinstance(error, SyntaxError) else frame.lineno
+        file = error.filename if isinstance(error, SyntaxError) else frame.filename
+        message = " ".join(str(error).split())
+        raise UserError(
+            f"{what} cannot be imported: {type(error).__name__}: {message} ({file}:{line})"
+        ) from error
+
+
+def _class_in(module: ModuleType) -> type[Method]:
+    from gxpo.method import Method
+
     classes = [
         value
         for value in vars(module).values()
@@ -60,20 +141,20 @@ def method_class(method: str) -> type[Method]:
     ]
     if len(classes) != 1:
         names = ", ".join(c.__name__ for c in classes) or "none"
-        raise UserError(f"{path} must define exactly one Method subclass, found {names}")
+        raise UserError(f"{module.__file__} must define exactly one Method subclass, found {names}")
     return classes[0]
 
 
 def accepted_hyperparameters(cls: type[Method]) -> dict[str, inspect.Parameter]:
     """Name to parameter (default and annotation) of a method's constructor."""
-    return dict(list(inspect.signature(cls.__init__).parameters.items())[1:])
+    return dict(inspect.signature(cls).parameters)
 
 
 def load_method(method: str, /, **hyperparameters: Any) -> Method:
-    """Build a method by name (``"gxpo"``) or by the path of its file.
+    """Build a method by name (``"gxpo"``, or that of an entry point) or by the path of its file.
 
-    Raises UserError for an unknown name (lists the known ones), for an unknown, ill-typed or
-    out-of-range hyperparameter (names it and what is accepted).
+    Raises UserError for an unknown name (lists the known ones), for code that cannot be imported,
+    for an unknown, ill-typed or out-of-range hyperparameter (names it and what is accepted).
     """
     cls = method_class(method)
     accepted = accepted_hyperparameters(cls)

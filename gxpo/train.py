@@ -30,7 +30,7 @@ from gxpo.models import PromptStyle, load_model, load_tokenizer, lora_config, we
 from gxpo.overlap import training_problems
 from gxpo.problems import prompt_schedule
 from gxpo.progress import progress_bar
-from gxpo.registry import load_method, method_file
+from gxpo.registry import load_method, method_source
 from gxpo.rewards import correct, format_rewards
 from gxpo.rollouts import rollout_arguments
 from gxpo.runs import FAILURE, METRICS, RUN, STATE, checkpoint_steps, write_json
@@ -50,6 +50,7 @@ def train(cell: Cell, seconds: float | None = None) -> None:
     folder, state = cell.folder, cell.folder / STATE
     (folder / FAILURE).unlink(missing_ok=True)
     problems, origin = training_problems(cell)
+    origin["method_sha256"] = hashlib.sha256(method_source(cell.method).encode()).hexdigest()
     identity = _identity(cell, origin["problems_sha256"])
     scheduled = checkpoint_steps(cell.train["steps"], cell.evaluate["every"])
     processes = PartialState(cpu=not torch.cuda.is_available())
@@ -235,9 +236,8 @@ def _prepare_state(state: Path, identity: str, scheduled: list[int]) -> Path | N
 def _identity(cell: Cell, problems_hash: str) -> str:
     """A hash of all that decides the numbers of a cell, other than code versions and hardware."""
     weights = weight_files(cell.model_path)
-    method_source = method_file(cell.method).read_text(encoding="utf-8")
     settings = asdict(cell) | {"evaluate": cell.evaluate["every"]}  # what is evaluated changes none
-    parts = [settings, problems_hash, weights, method_source]
+    parts = [settings, problems_hash, weights, method_source(cell.method)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
