@@ -1,9 +1,9 @@
 """The ``gxpo`` command: one subcommand per stage of the pipeline, each a plain Python function.
 
 Exit codes: 0 done; 1 the cell failed (its reason is in failure.json), a bound of the benchmark is
-missed, or the doctor has found a problem; 2 bad input; 75 training was stopped by SIGTERM, SIGUSR1
-or the end of its walltime and has left a checkpoint, or another process works on the cell: start
-the same command again.
+missed, a check of a method fails, or the doctor has found a problem; 2 bad input; 75 training was
+stopped by SIGTERM, SIGUSR1 or the end of its walltime and has left a checkpoint, or another process
+works on the cell: start the same command again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import typer
 
-from gxpo import cli_results, cli_studies
+from gxpo import cli_methods, cli_results, cli_studies
 from gxpo import config as configuration
 from gxpo.cli_process import (
     Config,
@@ -47,6 +47,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_results.app)
 app.add_typer(cli_studies.app)
+app.add_typer(cli_methods.app)
 
 
 @app.command()

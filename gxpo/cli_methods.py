@@ -1,0 +1,84 @@
+"""``gxpo new-method``, ``check-method`` and ``compare``: what a rule of one's own takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from gxpo.errors import UserError
+
+app = typer.Typer()
+
+
+@app.command()
+def new_method(
+    name: Annotated[str, typer.Argument(help="of the file and in configurations: my_rule")],
+) -> None:
+    """Write methods/NAME.py, a working rule to change, and print its lines for a configuration."""
+    from gxpo.new_method import new_method as run
+
+    path, lines = run(name)
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    typer.echo(f"wrote {shown}\nChange it, then: gxpo check-method {name}")
+    typer.echo(f"In a configuration:\n\n{lines}")
+
+
+@app.command()
+def check_method(
+    method: Annotated[str, typer.Argument(help="as in a configuration: a name or a .py file")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="a hyperparameter; default: its default"),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option(help="seconds: without TRL's trainer and several processes")
+    ] = False,
+) -> None:
+    """Hold a rule to the interface: a verdict line a check; exit code 1 where one fails."""
+    import torch
+
+    from gxpo.conformance import Subject, all_verdicts, quick_verdicts
+    from gxpo.conformance.surroundings import undisturbed
+
+    subject = Subject(method, dict(_setting(item) for item in settings or []))
+    torch.set_num_threads(1)
+    with undisturbed():
+        subject.new()  # what cannot be loaded is the user's mistake, not a verdict
+    failed = total = 0
+    for verdict in (quick_verdicts if quick else all_verdicts)(subject):
+        typer.echo(str(verdict))
+        total += 1
+        failed += not verdict.passed
+    typer.echo(f"{method}: {total - failed} of {total} checks passed")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="a label under methods: in the configuration")],
+    b: Annotated[str, typer.Argument(help="the label that it is compared with")],
+    config: Annotated[
+        Path, typer.Option(help="run configuration (YAML) whose finished runs are compared")
+    ] = Path("config/demo.yaml"),
+    model: Annotated[str | None, typer.Option(help="a label under models:; default: all")] = None,
+) -> None:
+    """Compare label A with label B, paired by seed, with intervals and costs."""
+    from gxpo.compare import compare as run
+    from gxpo.config import read_config
+
+    typer.echo(run(read_config(config), a, b, model))
+
+
+def _setting(item: str) -> tuple[str, object]:
+    name, equals, value = item.partition("=")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError:
+        equals = ""
+    if not equals:
+        raise UserError(f"--set {item!r}: expected NAME=VALUE")
+    return name, parsed
