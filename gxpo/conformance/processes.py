@@ -21,7 +21,7 @@ from gxpo.conformance.tiny import TinyRun
 KINDS = {"ddp": "works with DDP", "dtensor": "works on DTensor shards (FSDP2)"}
 PROCESSES = 2
 UPDATES = 12
-LIMIT_SECONDS = 300
+LIMIT_SECONDS = 600
 LOOPBACK = {"linux": "lo", "darwin": "lo0"}  # gloo would look the machine's own name up
 
 

@@ -20,7 +20,7 @@ from gxpo.conformance.processes import PROCESSES, UPDATES
 from gxpo.conformance.subject import Subject
 from gxpo.conformance.tiny import TinyPolicy, TinyRun
 
-PATIENCE = timedelta(seconds=30)  # with a process that failed
+PATIENCE = timedelta(seconds=120)  # with a process that is late, or that failed
 
 
 def work(job: dict[str, Any], rank: int) -> dict[str, Any]:
