@@ -1,4 +1,4 @@
-# make demo | test | lint | soak | slurm-check | vllm-check: each makes the environment (.venv, from
+# make demo | test | lint | docs | soak | scale | slurm-check | vllm-check: each makes the environment (.venv, from
 # the pins in envs/) when needed. soak kills training processes at random moments and compares
 # (docs/reliability.md); slurm-check runs a matrix and a fault drill on a real one-node Slurm that it
 # starts (docs/cluster.md; OPTIONS=--quick: a short form); vllm-check runs the vLLM code for real, on
@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # One thread a process: tiny models on busy cores are many times slower with two.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test soak slurm-check vllm-check lint format pins clean
+.PHONY: demo test soak scale slurm-check vllm-check lint format docs pins clean
 
 demo: $(VENV)/ready
 	snakemake --cores 2
@@ -23,6 +23,9 @@ test: $(VENV)/ready
 
 soak: $(VENV)/ready
 	python tests/soak.py
+
+scale: $(VENV)/ready
+	python tests/scale.py
 
 slurm-check: $(VENV)/ready
 	python tests/slurm_check.py $(OPTIONS)
@@ -36,6 +39,11 @@ lint: $(VENV)/ready
 	snakefmt --check Snakefile workflow
 	mypy
 	lint-imports
+
+# site/: the pages of docs/ and the API from the docstrings.
+docs: $(VENV)/ready
+	pip install --quiet -c envs/constraints.txt -e '.[docs]'
+	mkdocs build --strict
 
 format: $(VENV)/ready
 	ruff check --fix .

@@ -103,10 +103,10 @@ def _class_of(point: EntryPoint) -> type[Method]:
 
 
 def _module_of(path: Path) -> ModuleType:
-    # The module name must not shadow the package ``gxpo`` (methods/gxpo.py) and must differ for
-    # files of the same name in different places.
-    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
-    spec = importlib.util.spec_from_file_location(f"method_{path.stem}_{digest}", path)
+    # Files of the same name in different places are different modules.
+    digest = hashlib.sha256(str(path.parent).encode()).hexdigest()[:8]
+    package = "methods" if path.parent == METHODS_DIR else f"methods_{digest}"
+    spec = importlib.util.spec_from_file_location(f"{package}.{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     loader = spec.loader
