@@ -1,5 +1,6 @@
 """The rules against closed forms (design: quadratics, identities, guards), through ClosureBatch."""
 
+import inspect
 import json
 import math
 
@@ -130,7 +131,7 @@ def test_sfpo_pays_for_k_and_gxpo_does_not(k):
 class TestRetentionAndScale:
     @pytest.fixture
     def rule(self):
-        functions = method_class("gxpo").update.__globals__
+        functions = inspect.unwrap(method_class("gxpo").update).__globals__
         return functions["retention_of"], functions["scale_of"]
 
     def test_retention(self, rule):
