@@ -15,7 +15,7 @@ from gxpo.results import AVERAGE, COSTS, SELECTION, Results
 from gxpo.statistics import seed_band
 
 LONGEST = 200  # checkpoints of a line: more than a screen has room for
-BYTES = 7  # of a number and its comma
+BYTES = 6  # of a number and its comma, about
 SCALE = 10_000  # scores are whole numbers of these: 61.23 % is 6123
 RUN = ["model", "label", "seed"]
 
@@ -43,7 +43,8 @@ def curve_data(results: Results, budget: int) -> dict[str, Any]:
     if results.scores.empty:
         return page
     scores, costs = _score_lines(results.scores), _cost_lines(results.scores)
-    keep = _kept(scores.shape[1], len(scores) + len(costs), budget)
+    means = 3 * _runs(scores) + _runs(costs)  # with low and high
+    keep = _kept(scores.shape[1], len(scores) + len(costs) + means, budget)
     page["every"] = round(scores.shape[1] / len(keep), 1)
     scores, costs = scores.iloc[:, keep], costs.iloc[:, keep]
     for (model, label), lines in costs.groupby(level=["model", "label"], sort=False):
@@ -85,9 +86,14 @@ def _wide(long: pd.DataFrame, kind: str, value: str) -> pd.DataFrame:
     return long.pivot(index=[*RUN, kind], columns="step", values=value).sort_index(axis="columns")
 
 
+def _runs(lines: pd.DataFrame) -> int:
+    """The lines without their seeds: every one of them has a mean."""
+    return len(lines.index.droplevel("seed").unique())
+
+
 def _kept(checkpoints: int, lines: int, budget: int) -> np.ndarray:
     """Positions of the checkpoints that are kept: evenly spread, the first and the last always."""
-    most = max(2, min(LONGEST, checkpoints, budget // (BYTES * 2 * lines)))  # means come on top
+    most = max(2, min(LONGEST, checkpoints, budget // (BYTES * lines)))
     return np.unique(np.linspace(0, checkpoints - 1, most).round().astype(int))
 
 
