@@ -186,7 +186,7 @@ def _tags(cell: Cell) -> dict[str, str]:
 
 def _log_params(client: MlflowClient, run: Run, cell: Cell) -> None:
     train = {key: cell.train[key] for key in ("learning_rate", "steps", "beta", "epsilon")}
-    values = {"method": cell.method, **cell.hyperparameters, "seed": cell.seed, **train}
+    values = {"rule": cell.method, **cell.hyperparameters, "seed": cell.seed, **train}
     params = [Param(key, redact(str(value))) for key, value in values.items()]
     client.log_batch(run.info.run_id, params=params)
 

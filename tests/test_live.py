@@ -87,7 +87,7 @@ def assert_complete(uri, cell):
     for key in run.data.metrics:
         steps = Counter(m.step for m in client.get_metric_history(run.info.run_id, key))
         assert steps == Counter(range(1, 7) if key.startswith("train/") else (0, 2, 4, 6)), key
-    assert run.data.params["method"] == cell.method
+    assert run.data.params["rule"] == cell.method
     assert run.info.status == "FINISHED"
     return run.info.run_id
 

@@ -350,7 +350,7 @@ def test_no_secret_reaches_a_cell_or_mlflow(tiny_policy, workdir, monkeypatch, s
     assert SECRET.encode() not in (workdir / "mlflow.db").read_bytes()
     client = MlflowClient(f"sqlite:///{workdir / 'mlflow.db'}")
     (run,) = client.search_runs([client.get_experiment_by_name("test").experiment_id])
-    assert "[redacted]" in run.data.params["method"]
+    assert "[redacted]" in run.data.params["rule"]
     record_failure(cell.folder, "train", f"https://u:{SECRET}@h: {SECRET}")
     assert SECRET not in (cell.folder / "failure.json").read_text()
 
