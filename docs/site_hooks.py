@@ -10,6 +10,7 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
     def named(link: re.Match[str]) -> str:
         text, path = link[1], link[2]
-        return f"`{path}`" if path.endswith(text.strip("`")) else f"{text} (`{path}`)"
+        is_path = re.fullmatch(r"`?[\w./*-]+`?", text) and ("/" in text or "." in text)
+        return f"`{path}`" if is_path else f"{text} (`{path}`)"
 
     return _OUTSIDE.sub(named, markdown)
