@@ -134,7 +134,7 @@ class Matrix:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
-    def wait_for(self, condition, what, seconds=300):
+    def wait_for(self, condition, what, seconds=900):
         """What ``condition()`` returns, once that is true; fails where Snakemake ends before."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
