@@ -66,18 +66,22 @@ def _recording_failure(cell: Cell, stage: str) -> Iterator[None]:
     except Exception as error:
         if reason := disk_full(error, cell.folder):
             _fail(cell, stage, reason)
-        record_failure(cell.folder, stage, f"{type(error).__name__}: {error}".split("\n")[0])
+        _record(cell, stage, f"{type(error).__name__}: {error}".split("\n")[0])
         raise
 
 
 def _fail(cell: Cell, stage: str, reason: str) -> NoReturn:
     """End with a line instead of a traceback: the reason is known."""
     typer.echo(redact(f"cell {cell.folder} failed: {reason}"), err=True)
+    _record(cell, stage, reason)
+    raise typer.Exit(1)
+
+
+def _record(cell: Cell, stage: str, reason: str) -> None:
     try:
         record_failure(cell.folder, stage, reason)
-    except OSError as error:
+    except OSError as error:  # must not hide what failed first
         typer.echo(f"cell {cell.folder}: the reason is not recorded: {error}", err=True)
-    raise typer.Exit(1)
 
 
 def refuse_pickles() -> None:

@@ -12,7 +12,8 @@ from gxpo.runs import STATE
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_WORDS = ("No space left on device", "os error 28", "Disk quota exceeded", "os error 122")
-NEARLY_FULL = 1 << 20  # bytes: torch's writer does not say why it failed
+NEARLY_FULL = 1 << 20  # bytes free: torch's writer says that it failed, not why
+WRITER_WORDS = ("write", "iostream error", "unexpected pos")
 
 
 def disk_full(error: BaseException, folder: Path) -> str | None:
@@ -20,9 +21,10 @@ def disk_full(error: BaseException, folder: Path) -> str | None:
 
     What was being written is deleted: it is useless, and its place is needed to write the reason.
     """
-    free = shutil.disk_usage(folder).free
-    written = "write" in str(error)
-    if not any(map(_says_full, _chain(error))) and not (written and free < NEARLY_FULL):
+    errors = list(_chain(error))
+    nearly_full = shutil.disk_usage(folder).free < NEARLY_FULL
+    written = any(words in str(one) for one in errors for words in WRITER_WORDS)
+    if not any(map(_says_full, errors)) and not (written and nearly_full):
         return None
     checkpoints.delete_torn(folder / STATE)
     return (
