@@ -155,7 +155,7 @@ def small_disk(folder, megabytes=2):
     try:
         yield
     finally:
-        subprocess.run(["umount", folder], check=True)
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def enlarge(folder):
