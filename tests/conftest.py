@@ -8,8 +8,13 @@ os.environ.setdefault("DISABLE_MLFLOW_INTEGRATION", "TRUE")
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
+
+# No test depends on how fast the machine is.
+hypothesis.settings.register_profile("gxpo", deadline=None)
+hypothesis.settings.load_profile("gxpo")
 
 torch.set_num_threads(1)
 
