@@ -73,6 +73,16 @@ class Results:
         best = judged.loc[judged.groupby(keys)["pass_at_1"].idxmax(), [*keys, "step"]]
         return self.scores.merge(best, on=[*keys, "step"])
 
+    @property
+    def selection_means(self) -> dict[tuple[str, str], float]:
+        """(model, label) -> mean over seeds of pass@1 on the selection split at the chosen
+        checkpoints: what learning rates and settings are chosen by."""
+        if self.scores.empty:
+            return {}
+        chosen = self.chosen_scores
+        judged = chosen[chosen["benchmark"] == SELECTION]
+        return judged.groupby(["model", "label"])["pass_at_1"].mean().to_dict()
+
 
 def read_results(config: dict[str, Any]) -> Results:
     """Read what has finished so far; cells that have not are listed, never dropped."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from gxpo.claims import NOT_TESTED, Claim, read_claims, verdict
-from gxpo.results import AVERAGE, SELECTION, Results
+from gxpo.results import AVERAGE, Results
 from gxpo.statistics import Estimate, seed_interval
 from gxpo.tables.paper_accuracy import benchmark_accuracy
 from gxpo.tables.suite_targets import SHARES, targets
@@ -31,6 +31,15 @@ class _Runs:
     @functools.cached_property
     def passes(self) -> pd.DataFrame:
         return benchmark_accuracy(self.results).frame
+
+    @functools.cached_property
+    def selected(self) -> dict[tuple[str, str], float]:
+        return self.results.selection_means
+
+    def preferred(self, model: str, labels: list[str]) -> str | None:
+        """The label that selection prefers, the first of equals; None of none."""
+        means = self.selected
+        return max(labels, key=lambda k: means.get((model, k), -math.inf)) if labels else None
 
     def labels(self, claim: Claim, model: str, method: str) -> list[str]:
         """Labels of the method with a finished cell, without variants that the claim excludes."""
@@ -115,7 +124,7 @@ def _other_protocol(needs: dict[str, Any], config: dict[str, Any]) -> list[str]:
 def _gain(claim: Claim, runs: _Runs, model: str) -> Iterator[Evidence]:
     """Of the label that selection prefers over that of the other method, paired by seed."""
     pair = [
-        _preferred(runs.results, model, runs.labels(claim, model, method))
+        runs.preferred(model, runs.labels(claim, model, method))
         for method in (claim.method, claim.against)
     ]
     scores = runs.results.chosen_scores
@@ -126,15 +135,6 @@ def _gain(claim: Claim, runs: _Runs, model: str) -> Iterator[Evidence]:
     paired = 100 * (own - other).dropna()
     if len(paired):
         yield Evidence(model, f"{pair[0]} - {pair[1]}", seed_interval(list(paired)))
-
-
-def _preferred(results: Results, model: str, labels: list[str]) -> str | None:
-    scores = results.chosen_scores
-    if not labels or scores.empty:
-        return None
-    judged = scores[(scores["model"] == model) & (scores["benchmark"] == SELECTION)]
-    means = judged.groupby("label")["pass_at_1"].mean()
-    return max(labels, key=lambda label: means.get(label, -math.inf))
 
 
 def _speedup(claim: Claim, runs: _Runs, model: str) -> Iterator[Evidence]:

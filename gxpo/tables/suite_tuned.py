@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from gxpo.results import AVERAGE, SELECTION, Results
+from gxpo.results import AVERAGE, Results
 from gxpo.statistics import Estimate, seed_interval
 from gxpo.tables.table import Table, with_interval
 
@@ -45,8 +45,8 @@ class _Runs:
         self.curves = dict(list(trained.groupby("label")))
         average = chosen[chosen["benchmark"] == AVERAGE].set_index("seed")
         self.at_chosen = dict(list(average.groupby("label")["pass_at_1"]))
-        judged = chosen[chosen["benchmark"] == SELECTION]
-        self.selected = judged.groupby("label")["pass_at_1"].mean().to_dict()
+        means = results.selection_means
+        self.selected = {label: mean for (name, label), mean in means.items() if name == model}
 
 
 def tuned(results: Results) -> Table:
