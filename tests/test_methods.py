@@ -159,14 +159,15 @@ class TestRetentionAndScale:
         assert scale[3] == 1.0  # S_2 = 0
         assert scale[4] == 1.0
 
-    @given(r=st.floats(-2, 3), k=st.integers(2, 20))
-    def test_scale_matches_the_plain_sum(self, r, k):
-        scale_of = inspect.unwrap(method_class("gxpo").update).__globals__["scale_of"]
-        if abs(1 + r) < 1e-6:
-            return
-        expected = sum(r**i for i in range(k)) / (1 + r)
-        got = scale_of(torch.tensor([r], dtype=torch.float64), k, 1e-8).item()
-        assert got == pytest.approx(min(max(expected, 1.0), k / 2 + 1), rel=1e-9)
+
+@given(r=st.floats(-2, 3), k=st.integers(2, 20))
+def test_scale_matches_the_plain_sum(r, k):
+    scale_of = inspect.unwrap(method_class("gxpo").update).__globals__["scale_of"]
+    if abs(1 + r) < 1e-6:
+        return
+    expected = sum(r**i for i in range(k)) / (1 + r)
+    got = scale_of(torch.tensor([r], dtype=torch.float64), k, 1e-8).item()
+    assert got == pytest.approx(min(max(expected, 1.0), k / 2 + 1), rel=1e-9)
 
 
 class TestSwitchOff:

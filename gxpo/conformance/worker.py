@@ -20,7 +20,8 @@ from gxpo.conformance.processes import PROCESSES, UPDATES
 from gxpo.conformance.subject import Subject
 from gxpo.conformance.tiny import TinyPolicy, TinyRun
 
-PATIENCE = timedelta(seconds=120)  # with a process that is late, or that failed
+START = timedelta(minutes=5)  # imports differ in how long they take, on a busy machine by much
+PATIENCE = timedelta(seconds=30)  # with a process that has failed
 
 
 def work(job: dict[str, Any], rank: int) -> dict[str, Any]:
@@ -42,10 +43,11 @@ def work(job: dict[str, Any], rank: int) -> dict[str, Any]:
 
 def main(folder: Path, rank: int) -> None:
     torch.set_num_threads(1)
+    _join(folder / "start.store", rank, START)
+    dist.barrier()
+    dist.destroy_process_group()
     for i, job in enumerate(json.loads((folder / "jobs.json").read_text(encoding="utf-8"))):
-        dist.init_process_group(  # a group a job: one that failed leaves nothing behind
-            "gloo", f"file://{folder}/{i}.store", PATIENCE, world_size=PROCESSES, rank=rank
-        )
+        _join(folder / f"{i}.store", rank, PATIENCE)  # a group a job: a failed one leaves nothing
         try:
             outcome = work(job, rank)
         except Exception as error:
@@ -53,6 +55,10 @@ def main(folder: Path, rank: int) -> None:
             outcome = {"error": f"{type(error).__name__}: {message}"}
         dist.destroy_process_group()
         (folder / f"{i}-{rank}.json").write_text(json.dumps(outcome), encoding="utf-8")
+
+
+def _join(store: Path, rank: int, patience: timedelta) -> None:
+    dist.init_process_group("gloo", f"file://{store}", patience, world_size=PROCESSES, rank=rank)
 
 
 if __name__ == "__main__":
