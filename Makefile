@@ -19,7 +19,7 @@ demo: $(VENV)/ready
 	snakemake --cores 2
 
 test: $(VENV)/ready
-	python -m pytest
+	python -m pytest -n 2
 
 soak: $(VENV)/ready
 	python tests/soak.py
