@@ -1,0 +1,133 @@
+"""What users see of the shipped rules: defaults, refusals, what an update reports."""
+
+import math
+
+import pytest
+import torch
+from test_methods import CURVATURE, START, quadratic
+
+from gxpo import load_method
+from gxpo.errors import UserError
+from gxpo.registry import accepted_hyperparameters, method_class
+
+GATE = {"tau": 2.0, "window": 30, "min_observations": None, "omega": 0.1}
+GATE |= {"two_sided": False, "rearm_after": None}
+LOOKAHEAD = {"k": 5, "alpha": 0.5, "gate": "window", **GATE, "old_logprobs": "refresh"}
+LOOKAHEAD |= {"optimizer_state": "keep", "corrective": True}
+DEFAULTS = {
+    "grpo": {},
+    "inner_epochs": {"m": 3, "old_logprobs": "keep"},
+    "sam": {"rho": 0.05},
+    "sfpo": {"k": 3, "alpha": 0.8, "window": 30, "threshold": 1.0, "old_logprobs": "keep"},
+    "lookahead": LOOKAHEAD,
+    "gxpo": LOOKAHEAD
+    | {"delta": 1e-8, "warmup_steps": 0, "small_gradient": "floor", "retention": "gradient"}
+    | {"scale": "retention", "constant_scale": 2.5, "cosine": False, "buffers": "device"},
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_defaults_are_the_papers(name):
+    """docs/methods.md says where each is from; a changed default is another method."""
+    accepted = accepted_hyperparameters(method_class(name))
+    assert {key: parameter.default for key, parameter in accepted.items()} == DEFAULTS[name]
+    assert load_method(name).hyperparameters == DEFAULTS[name]
+
+
+@pytest.mark.parametrize(
+    "name, wrong, message",
+    [
+        ("inner_epochs", {"m": 0}, "m must be at least 1, not 0"),
+        ("sam", {"rho": -0.01}, "rho must be at least 0, not -0.01"),
+        ("sam", {"rho": math.inf}, "rho must be at least 0, not inf"),
+        ("sam", {"rho": math.nan}, "rho must be at least 0, not nan"),
+        *(
+            (name, wrong, message)
+            for name in ("sfpo", "lookahead", "gxpo")
+            for wrong, message in (
+                ({"alpha": -0.1}, "alpha must lie in [0, 1], not -0.1"),
+                ({"alpha": 1.1}, "alpha must lie in [0, 1], not 1.1"),
+                ({"window": 1}, "window must be at least 2, not 1"),
+            )
+        ),
+        ("sfpo", {"k": 0}, "k must be at least 1, not 0"),
+        ("sfpo", {"threshold": 0}, "threshold must be positive, not 0"),
+        ("lookahead", {"k": 0}, "k must be at least 1, not 0"),
+        ("gxpo", {"k": 1}, "k must be at least 2 (two probe steps are real), not 1"),
+        ("gxpo", {"delta": 0}, "delta must be positive, not 0"),
+        ("gxpo", {"warmup_steps": -1}, "warmup_steps must be at least 0, not -1"),
+        ("gxpo", {"scale": "constant", "constant_scale": 0.9}, "must lie in [1, 3.5], not 0.9"),
+        ("gxpo", {"scale": "constant", "constant_scale": 3.6}, "must lie in [1, 3.5], not 3.6"),
+    ],
+)
+def test_impossible_values_are_refused(name, wrong, message):
+    with pytest.raises((UserError, ValueError)) as refused:
+        load_method(name, **wrong)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name, edge",
+    [
+        ("inner_epochs", {"m": 1}),
+        ("sam", {"rho": 0.0}),
+        *((name, {"alpha": alpha}) for name in ("sfpo", "lookahead", "gxpo") for alpha in (0, 1)),
+        *((name, {"window": 2}) for name in ("sfpo", "lookahead", "gxpo")),
+        ("sfpo", {"k": 1}),
+        ("lookahead", {"k": 1}),
+        ("gxpo", {"k": 2}),
+        ("gxpo", {"warmup_steps": 0}),
+        ("gxpo", {"scale": "constant", "constant_scale": 1.0}),
+        ("gxpo", {"scale": "constant", "constant_scale": 3.5}),
+    ],
+)
+def test_the_edges_are_allowed(name, edge):
+    method = load_method(name, **edge)
+    assert {key: method.hyperparameters[key] for key in edge} == edge
+
+
+REPORTED = {
+    "grpo": set(),
+    "inner_epochs": {"last_grad_norm"},
+    "sam": {"active", "sharpness", "ahead_norm"},
+}
+
+
+@pytest.mark.parametrize("name", REPORTED)
+def test_an_update_reports_these(name):
+    _, batch = quadratic()
+    assert set(load_method(name).update(batch)) == REPORTED[name]
+
+
+def test_inner_epochs_report_the_last_gradient():
+    _, batch = quadratic(lr=0.5)
+    reported = load_method("inner_epochs", m=3).update(batch)
+    last = CURVATURE * START * (1 - 0.5 * CURVATURE) ** 2  # the gradient after two steps
+    assert reported["last_grad_norm"] == pytest.approx(last.norm().item())
+
+
+@pytest.mark.parametrize("old_logprobs, refreshed", [("keep", False), ("refresh", True)])
+def test_inner_epochs_ask_for_the_ratio_they_are_told(old_logprobs, refreshed):
+    _, batch = quadratic()
+    asked, backward = [], batch.backward
+    batch.backward = lambda refresh=False: asked.append(refresh) or backward(refresh)
+    load_method("inner_epochs", m=2, old_logprobs=old_logprobs).update(batch)
+    assert asked == [refreshed, refreshed]
+
+
+def test_sam_reports_what_it_found_ahead():
+    _, batch = quadratic()
+    reported = load_method("sam", rho=0.1).update(batch)
+    gradient = CURVATURE * START
+    ahead = START + 0.1 * gradient / gradient.norm()
+    rise = 0.5 * (CURVATURE * (ahead**2 - START**2)).sum().item()
+    assert reported["sharpness"] == pytest.approx(rise)
+    assert reported["ahead_norm"] == pytest.approx((CURVATURE * ahead).norm().item())
+    assert reported["active"] == 1.0
+
+
+def test_sam_without_a_direction_takes_grpos_step():
+    theta, batch = quadratic(curvature=torch.zeros(4, dtype=torch.float64))
+    assert load_method("sam").update(batch) == {"active": 0.0}
+    assert torch.equal(theta.detach(), START)
+    assert batch.cost.backward_passes == 1
