@@ -111,7 +111,7 @@ def read_results(config: dict[str, Any]) -> Results:
 
 def read_scores(cell: Cell) -> pd.DataFrame:
     """``scores.csv`` of a cell."""
-    return pd.read_csv(cell.folder / SCORES)
+    return pd.read_csv(cell.folder / SCORES, converters={"benchmark": str})  # may be named "null"
 
 
 def read_problem_scores(cell: Cell, steps: list[int]) -> pd.DataFrame:

@@ -121,7 +121,8 @@ def full_disks(faults):
             mounts.enter_context(small_disk(matrix.path(cell)))
         matrix.start("--retries", "1")
         assert matrix.wait() != 0
-        table = pd.read_csv(matrix.results / "tables-unfinished" / "unfinished.csv")
+        listed = matrix.results / "tables-unfinished" / "unfinished.csv"
+        table = pd.read_csv(listed, keep_default_na=False)  # a label is "nan"
         reasons = {(row.label, row.seed): row.reason for row in table.itertuples()}
         for cell in small:
             reason = reasons.pop((cell.label, cell.seed))

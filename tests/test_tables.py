@@ -142,6 +142,16 @@ def test_failed_and_missing_cells_are_listed_and_never_a_result(config):
     )  # the seed both finished
 
 
+def test_names_that_csv_readers_take_for_nothing(workdir):
+    problems = {"problems": "synthetic/test", "limit": 25, "samples": 4}
+    labels = {"null": {"method": "grpo"}, "nan": {"method": "gxpo"}}
+    config = complete_config(comparison_config(models=("none",), labels=labels, NA=problems))
+    fabricate(config, lambda cell, benchmark, step: 0.4 + 0.01 * step)
+    frame = accuracy(read_results(config)).frame
+    assert set(frame["benchmark"]) == {"words", "hard", "NA", "average"}
+    assert set(frame["label"]) == {"null", "nan"}
+
+
 def test_nothing_finished_yet_is_no_crash(config):
     text = made_tables(config)
     made = {table.name for table in make_tables(read_results(config))}
