@@ -81,7 +81,7 @@ def mlflow(
 ) -> None:
     """Import the finished cells into an MLflow database, or where MLFLOW_TRACKING_URI names a
     server, into that; importing twice changes nothing."""
-    from gxpo.tracking import import_runs as run
+    from gxpo.tracking_import import import_runs as run
 
     server = tracking_server()
     count = run(configuration.read_config(config), database, server)

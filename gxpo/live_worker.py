@@ -47,7 +47,8 @@ class Feed:
         rows = read_rows(self._metrics) if self._metrics.exists() else []
         run = self._run = self._run or self._open()
         rows = [row for row in rows if row["step"] not in self._logged]
-        metrics = [m for row in rows for m in step_metrics(row, run.info.start_time)]
+        start = run.info.start_time
+        metrics = [m for row in rows for m in step_metrics(row, self._cell, start)]
         log_metrics(self._client, run, metrics)
         self._logged |= {row["step"] for row in rows}
 

@@ -1,82 +1,43 @@
-"""Finished cells into an MLflow database, for comparing runs in a browser.
+"""A cell as a run in MLflow, for comparing runs in a browser.
 
 One run per cell, flat, with the same metric names for every method, so that MLflow's comparison
 groups and averages them; ``active`` is 1 where a rule has nothing to switch off. Everything else a
-rule reports about itself stays in ``metrics.jsonl``.
-
-The database is the one in results/, or the server that MLFLOW_TRACKING_URI names; there a cell may
-have sent its rows while it trained (:mod:`gxpo.live`), and the import continues that run.
+rule reports about itself stays in ``metrics.jsonl``. A cell may have sent its rows while it trained
+(:mod:`gxpo.live`); the import continues that run.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
-import os
 from collections import defaultdict
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Metric, Param, Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from gxpo.config import Cell, cells
-from gxpo.errors import UserError
+from gxpo.config import Cell
 from gxpo.metrics import COLUMNS, read_rows
 from gxpo.redaction import redact
 from gxpo.results import read_scores
-from gxpo.runs import METRICS, RUN, SCORES, status
-from gxpo.tracking_summary import CONTENT_TAG, import_summary
+from gxpo.runs import METRICS, RUN, SCORES
+from gxpo.tracking_summary import CONTENT_TAG
 
 BATCH = 1000  # metrics per request, the most MLflow takes
 IDENTITY_TAG = "identity"
-
-
-def import_runs(config: dict[str, Any], database: Path, server: str | None = None) -> int:
-    """Import every finished cell into the sqlite ``database``, or into the MLflow ``server``;
-    returns the number of cells that were not there yet, or not as they are now.
-
-    A cell that stands there unchanged is left alone. A run that agrees with the cell as far as it
-    goes gets what it lacks; one that does not is deleted and the cell imported anew. Raises
-    UserError where the server does not do as asked.
-    """
-    database = database.resolve()
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with _only_import(database):
-        if server is None:
-            artifacts = (database.parent / "mlflow-artifacts").as_uri()
-            return _import(config, MlflowClient(f"sqlite:///{database}"), artifacts)
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # seconds, not minutes
-        try:
-            return _import(config, MlflowClient(server))
-        except MlflowException as error:
-            reason = " ".join(str(error).split())[:300]
-            raise UserError(
-                redact(f"MLflow server {server}: {reason} (no result is lost: run this again)")
-            ) from error
-
-
-@contextlib.contextmanager
-def _only_import(database: Path) -> Iterator[None]:
-    """Imports into a database take turns: two at a time would both miss, and both add, a run."""
-    with database.with_suffix(".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _import(config: dict[str, Any], client: MlflowClient, artifacts: str | None = None) -> int:
-    experiment = get_experiment(client, config["name"], artifacts)
-    count = sum(
-        _import_cell(client, experiment, cell)
-        for cell in cells(config)
-        if status(cell)[0] == "finished"
-    )
-    import_summary(client, experiment, Path("results", config["name"]))
-    return count
+TOTALS = (
+    "optimizer_steps",
+    "forward_tokens",
+    "backward_tokens",
+    "rollout_tokens",
+    "rollout_seconds",
+    "update_seconds",
+    "train_seconds",
+)
+"""Columns that only grow: with the last step only. MLflow's table of runs shows that one, and its
+store takes as long for a value that nobody looks at. ``backward_passes`` stay, as a chart's x axis;
+the times of all values are training seconds."""
 
 
 def get_experiment(client: MlflowClient, name: str, artifacts: str | None = None) -> str:
@@ -115,11 +76,12 @@ def create_run(
     return run
 
 
-def step_metrics(row: dict[str, Any], start_ms: int) -> list[Metric]:
+def step_metrics(row: dict[str, Any], cell: Cell, start_ms: int) -> list[Metric]:
     """The metrics of a row of metrics.jsonl, timed by training seconds; null is left out.
     ``train/active`` is the last, and in every row."""
     time = start_ms + int(1000 * row["train_seconds"])
-    values = {key: row[key] for key in COLUMNS if key != "step"}
+    left_out = {"step"} if row["step"] == cell.train["steps"] else {"step", *TOTALS}
+    values = {key: row[key] for key in COLUMNS if key not in left_out}
     values["active"] = row.get("method/active", 1.0)
     return [
         Metric(f"train/{key}", value, time, row["step"])
@@ -134,7 +96,12 @@ def log_metrics(client: MlflowClient, run: Run, metrics: list[Metric]) -> None:
         client.log_batch(run.info.run_id, metrics=metrics[i : i + BATCH])
 
 
-def _import_cell(client: MlflowClient, experiment: str, cell: Cell) -> bool:
+def import_cell(client: MlflowClient, experiment: str, cell: Cell) -> bool:
+    """Import a finished cell; whether it was not there yet, or not as it is now.
+
+    A cell that stands there unchanged is left alone. A run that agrees with the cell as far as it
+    goes gets what it lacks; one that does not is deleted and the cell imported anew.
+    """
     content = _content_hash(cell)
     known = runs_of(client, experiment, cell)
     if any(run.data.tags.get(CONTENT_TAG) == content for run in known):
@@ -164,12 +131,12 @@ def _import_cell(client: MlflowClient, experiment: str, cell: Cell) -> bool:
 def _missing(client: MlflowClient, run: Run, cell: Cell) -> list[Metric] | None:
     """The metrics of a cell that a run lacks; None where it has others, or one of them twice: a
     step that was trained again after a kill took other seconds."""
-    found: dict[tuple[str, int], list[float]] = defaultdict(list)
+    found: dict[tuple[str, int], list[tuple[float, int]]] = defaultdict(list)
     for key in run.data.metrics:
         for point in client.get_metric_history(run.info.run_id, key):
-            found[key, point.step].append(point.value)
+            found[key, point.step].append((point.value, point.timestamp))
     metrics = _metrics(cell, run.info.start_time)
-    expected = {(metric.key, metric.step): [metric.value] for metric in metrics}
+    expected = {(m.key, m.step): [(m.value, m.timestamp)] for m in metrics}
     if any(expected.get(point) != values for point, values in found.items()):
         return None
     return [metric for metric in metrics if (metric.key, metric.step) not in found]
@@ -194,7 +161,7 @@ def _log_params(client: MlflowClient, run: Run, cell: Cell) -> None:
 def _metrics(cell: Cell, start_ms: int) -> list[Metric]:
     """Training columns and scores, timed by training seconds."""
     rows = read_rows(cell.folder / METRICS)
-    metrics = [metric for row in rows for metric in step_metrics(row, start_ms)]
+    metrics = [metric for row in rows for metric in step_metrics(row, cell, start_ms)]
     time_of_step = {0: start_ms} | {metric.step: metric.timestamp for metric in metrics}
     for score in read_scores(cell).itertuples():
         name = f"eval/{score.benchmark}/pass_at_1"

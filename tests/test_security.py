@@ -25,7 +25,7 @@ from gxpo.evaluate import evaluate
 from gxpo.models import load_adapted_model, load_model, load_tokenizer
 from gxpo.redaction import redact, redacted
 from gxpo.runs import record_failure
-from gxpo.tracking import import_runs
+from gxpo.tracking_import import import_runs
 
 NASTY = 'it\'s $(touch pwned) `touch pwned`; touch pwned "x" & -rf ..'
 LABELS = [

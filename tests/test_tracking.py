@@ -1,16 +1,22 @@
 """MLflow import: complete, idempotent, equal names for all methods."""
 
 import fcntl
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from conftest import small_config
+import yaml
+from conftest import ROOT, small_config
 from fabricate import fabricate
 from mlflow.tracking import MlflowClient
 
-from gxpo.config import complete_config
-from gxpo.runs import record_failure
-from gxpo.tracking import import_runs
+from gxpo import tracking_import
+from gxpo.config import cells, complete_config
+from gxpo.errors import UserError
+from gxpo.runs import METRICS, record_failure
+from gxpo.tracking_import import import_runs
 
 
 @pytest.fixture
@@ -128,14 +134,83 @@ def test_imports_into_a_database_take_turns(config, workdir, monkeypatch):
             try_lock()
         return 0
 
-    monkeypatch.setattr("gxpo.tracking._import", while_importing)
+    monkeypatch.setattr("gxpo.tracking_import._import", while_importing)
     assert import_runs(config, database) == 0
     try_lock()
 
 
 def test_failed_cells_are_not_imported(config, workdir):
     fabricate(config, curve)
-    from gxpo.config import cells
-
     record_failure(cells(config)[0].folder, "evaluate", "x")
     assert import_runs(config, workdir / "mlflow.db") == 3
+
+
+def history(database):
+    """Every value of every run of a database, by the run's name."""
+    client, runs = runs_of(database)
+    return sorted(
+        (run.info.run_name, sorted(run.data.params.items()), key, m.step, m.value)
+        for run in runs
+        for key in run.data.metrics
+        for m in client.get_metric_history(run.info.run_id, key)
+    )
+
+
+def test_totals_come_with_the_last_step(config, workdir):
+    database = workdir / "mlflow.db"
+    fabricate(config, curve)
+    import_runs(config, database)
+    client, (run, *_) = runs_of(database)
+    for name, steps in (("train_seconds", [6]), ("backward_passes", [1, 2, 3, 4, 5, 6])):
+        values = client.get_metric_history(run.info.run_id, f"train/{name}")
+        assert [(m.step, m.value) for m in values] == [(step, step) for step in steps]
+
+
+def test_many_cells_are_imported_side_by_side(config, workdir, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    fabricate(config, curve)
+    assert import_runs(config, workdir / "one.db") == 4
+    monkeypatch.setattr(tracking_import, "MANY", 1)
+    assert import_runs(config, workdir / "two.db") == 4
+    assert import_runs(config, workdir / "two.db") == 0
+    assert history(workdir / "two.db") == history(workdir / "one.db")
+
+
+KILLED = """
+import os, signal, yaml
+from pathlib import Path
+from gxpo import tracking_import as tracking
+side_by_side = tracking._import_side_by_side
+def killed(*arguments):
+    next(side_by_side(*arguments))
+    os.kill(os.getpid(), signal.SIGKILL)
+tracking.MANY, tracking._import_side_by_side = 1, killed
+tracking.import_runs(yaml.safe_load(Path("complete.yaml").read_text()), Path("mlflow.db"))
+"""
+
+
+def test_a_killed_import_leaves_nothing_twice(config, workdir, monkeypatch):
+    """Its processes go on for a cell at most, and hold the lock until then."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    fabricate(config, curve)
+    (workdir / "complete.yaml").write_text(yaml.safe_dump(config))
+    killed = subprocess.run([sys.executable, "-c", KILLED], timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    import_runs(config, workdir / "mlflow.db")
+    import_runs(config, workdir / "whole.db")
+    assert history(workdir / "mlflow.db") == history(workdir / "whole.db")
+
+
+def test_a_process_that_fails_says_why(config, workdir, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr(tracking_import, "MANY", 1)
+    fabricate(config, curve)
+    metrics = cells(config)[2].folder / METRICS
+    rows = metrics.read_text()
+    metrics.write_text(rows.replace('"train_seconds": 1.0', '"train_seconds": 1e99', 1))
+    with pytest.raises(UserError, match=r"mlflow\.db: .*too large.* \(no result is lost: run this"):
+        import_runs(config, workdir / "mlflow.db")
+    metrics.write_text(rows)
+    import_runs(config, workdir / "mlflow.db")
+    import_runs(config, workdir / "whole.db")
+    assert history(workdir / "mlflow.db") == history(workdir / "whole.db")
