@@ -84,7 +84,7 @@ def reference(batch, *, small_gradient, retention, optimizer_state, constant=Non
 
 @pytest.mark.parametrize(
     ("small_gradient", "retention", "optimizer_state"),
-    itertools.product(("floor", "rms"), ("gradient", "update"), ("keep", "restore")),
+    list(itertools.product(("floor", "rms"), ("gradient", "update"), ("keep", "restore"))),
 )
 def test_gxpo_equals_its_plain_restatement(small_gradient, retention, optimizer_state):
     options = {
