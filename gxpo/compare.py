@@ -12,6 +12,7 @@ import pandas as pd
 from gxpo.errors import UserError
 from gxpo.results import COSTS, GROUP, Results, read_results
 from gxpo.statistics import Estimate, cost_ratio
+from gxpo.tables.paper_runs import RUN_KEYS, last_steps
 from gxpo.tables.suite_accuracy import accuracy, differences
 from gxpo.tables.suite_targets import targets
 from gxpo.tables.table import NOTHING, Table, markdown, number, with_interval
@@ -75,9 +76,9 @@ def _narrowed(config: dict[str, Any], a: str, b: str, model: str | None) -> dict
 
 def _cost_rows(results: Results) -> Iterator[tuple]:
     labels = results.cells[GROUP].drop_duplicates().itertuples(index=False, name=None)
-    totals = pd.DataFrame(columns=[*GROUP, "seed", *COSTS])
+    totals = pd.DataFrame(columns=[*RUN_KEYS, *COSTS])
     if not results.steps.empty:
-        totals = results.steps.sort_values("step").groupby([*GROUP, "seed"]).tail(1)
+        totals = last_steps(results)
     for model, label, method in labels:
         here = totals[totals["model"] == model]
         runs = {name: run.set_index("seed") for name, run in here.groupby("label")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -53,7 +54,7 @@ class Results:
         rest = self.cells[self.cells["state"] != "finished"]
         return rest[["model", "label", "seed", "state", "reason"]].reset_index(drop=True)
 
-    @property
+    @cached_property
     def last_scores(self) -> pd.DataFrame:
         """``scores`` at each cell's last checkpoint."""
         if self.scores.empty:
@@ -61,7 +62,7 @@ class Results:
         last = self.scores.groupby([*GROUP, "seed"])["step"].transform("max")
         return self.scores[self.scores["step"] == last]
 
-    @property
+    @cached_property
     def chosen_scores(self) -> pd.DataFrame:
         """``scores`` at each cell's trained checkpoint with the highest pass@1 on the selection
         split (the earliest of equals); its benchmark samples took no part in the choice."""
@@ -73,7 +74,7 @@ class Results:
         best = judged.loc[judged.groupby(keys)["pass_at_1"].idxmax(), [*keys, "step"]]
         return self.scores.merge(best, on=[*keys, "step"])
 
-    @property
+    @cached_property
     def selection_means(self) -> dict[tuple[str, str], float]:
         """(model, label) -> mean over seeds of pass@1 on the selection split at the chosen
         checkpoints: what learning rates and settings are chosen by."""
