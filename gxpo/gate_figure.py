@@ -1,4 +1,4 @@
-"""The figure of :mod:`gxpo.gate_study`: noise on the left, recorded runs on the right."""
+"""The figure of ``gxpo.gate_study``: noise on the left, recorded runs on the right."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MARKERS = "osD^vP"
 
 
 def draw(noise: pd.DataFrame, replays: pd.DataFrame, horizon: int, folder: Path) -> list[Path]:
-    """Write ``gates`` (PNG, PDF). Arguments as :func:`gxpo.gate_study.gates` makes them; without
+    """Write ``gates`` (PNG, PDF). Arguments as ``gxpo.gate_study.gates`` makes them; without
     replays the right panel is left out."""
     panels = 2 if len(replays) else 1
     figure, axes = plt.subplots(

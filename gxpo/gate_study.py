@@ -137,7 +137,7 @@ def replay_study(config: dict[str, Any], label: str | None) -> tuple[pd.DataFram
     the run went on with the gate open; a run says nothing beyond its end. And one line on it.
 
     Columns: gate, model, seed, ``steps`` of the run, ``closed`` (inf where not within the run),
-    ``active``, as in :func:`noise_study`.
+    ``active``, as in ``noise_study``.
     """
     if label is None:
         never = [k for k, v in config["methods"].items() if v.get("gate") == "never"]

@@ -1,8 +1,8 @@
 r"""Is a completion's final answer equal to the gold answer? One grader for training and evaluation.
 
-Model output is untrusted text. Where the answer stands is found here (:mod:`gxpo.answers`);
-numbers, words and equal spellings are decided here (:mod:`gxpo.equality`), exactly and at once;
-anything else goes to a process of its own with hard limits (:mod:`gxpo.grading_process`), where
+Model output is untrusted text. Where the answer stands is found here (``gxpo.answers``);
+numbers, words and equal spellings are decided here (``gxpo.equality``), exactly and at once;
+anything else goes to a process of its own with hard limits (``gxpo.grading_process``), where
 9^9^9^9 may try.
 
 What counts as equal, and what does not (docs/grading.md says why; tests/grading_table.py holds
@@ -33,7 +33,7 @@ __all__ = ["final_answer", "is_correct"]
 
 @lru_cache(maxsize=2**12)
 def is_correct(completion: str, answer: str) -> bool:
-    """Whether the final answer in ``completion`` (see :func:`final_answer`) equals ``answer``.
+    """Whether the final answer in ``completion`` (see ``final_answer``) equals ``answer``.
 
     Never raises on any text; an answer that cannot be checked within the limits is wrong.
     Remembered: evaluation asks twice, for lm-eval's score and for the row of the sample.

@@ -1,4 +1,4 @@
-"""Comparisons under hard limits: the client of :mod:`gxpo.grading_worker`.
+"""Comparisons under hard limits: the client of ``gxpo.grading_worker``.
 
 A process that grades owns one worker, which imports math-verify once and forks a child for every
 comparison. A comparison that runs into its limits costs that child and nothing else: the worker

@@ -1,4 +1,4 @@
-"""Process of :mod:`gxpo.grading_process`: answers a JSON line (gold, given, limits) with a bool.
+"""Process of ``gxpo.grading_process``: answers a JSON line (gold, given, limits) with a bool.
 
 Each comparison runs in a forked child of its own, because nothing short of the kernel stops
 Python's big integers: a timer kills the child after its processor seconds, the address space is

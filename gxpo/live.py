@@ -1,5 +1,5 @@
 """Live tracking, as training sees it: where MLFLOW_TRACKING_URI names a server, a process beside it
-(:mod:`gxpo.live_worker`) reads ``metrics.jsonl`` as it grows and sends its rows there.
+(``gxpo.live_worker``) reads ``metrics.jsonl`` as it grows and sends its rows there.
 
 A process of its own, because seconds are measured: no thread that shares the interpreter, no import
 of mlflow, no random number drawn, and whatever happens to the server happens to that process. The

@@ -40,7 +40,7 @@ def checkpoint_steps(steps: int, every: int) -> list[int]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file, without secrets (:mod:`gxpo.redaction`)."""
+    """Write a JSON file, without secrets (``gxpo.redaction``)."""
     write_atomically(path, json.dumps(redacted(value), indent=2, sort_keys=True) + "\n")
 
 

@@ -3,7 +3,7 @@
 One run per cell, flat, with the same metric names for every method, so that MLflow's comparison
 groups and averages them; ``active`` is 1 where a rule has nothing to switch off. Everything else a
 rule reports about itself stays in ``metrics.jsonl``. A cell may have sent its rows while it trained
-(:mod:`gxpo.live`); the import continues that run.
+(``gxpo.live``); the import continues that run.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Finished cells into an MLflow database, or to the server that MLFLOW_TRACKING_URI names.
 
 Nearly all the time goes to MLflow's own store, for every value, and is processor time
-(docs/report.md): many cells are shared out to two processes (:mod:`gxpo.tracking_worker`).
+(docs/report.md): many cells are shared out to two processes (``gxpo.tracking_worker``).
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _import(config: dict[str, Any], uri: str, artifacts: str | None, lock: IO[st
 def _import_side_by_side(
     uri: str, experiment: str, finished: list[Cell], lock: IO[str]
 ) -> Iterator[bool]:
-    """:func:`import_cell` of every cell, by processes that hold the lock as this one does: should
+    """``import_cell`` of every cell, by processes that hold the lock as this one does: should
     this one be killed, the next import waits until they have noticed and ended."""
     reader, writer = os.pipe()
     command = [sys.executable, "-m", "gxpo.tracking_worker"]

@@ -1,7 +1,7 @@
 """``python -m gxpo.tracking_worker``: import cells into MLflow, one process of several.
 
 Standard input brings one JSON object: uri, experiment (its id), cells. For each cell a line of JSON
-goes to standard output: whether it was new (:func:`gxpo.tracking.import_cell`), or why MLflow did
+goes to standard output: whether it was new (``gxpo.tracking.import_cell``), or why MLflow did
 not take it, as a string; that one is the last. Exit code 0 if there is none.
 """
 

@@ -1,4 +1,4 @@
-"""Run any :class:`~gxpo.method.Method` inside TRL's GRPOTrainer.
+"""Run any ``gxpo.method.Method`` inside TRL's GRPOTrainer.
 
 TRL's own ``training_step`` runs every micro-batch as it is. When the last one of a rollout batch
 is done, the method takes over: its first ``backward()`` claims the gradient that is already in
@@ -33,7 +33,7 @@ HARNESS_STATE = "harness_state.json"
 
 
 class TrainerBatch(PolicyBatch):
-    """What a method sees of one rollout batch inside :class:`MethodTrainer`.
+    """What a method sees of one rollout batch inside ``MethodTrainer``.
 
     first: of the gradient already in ``.grad``; None: the first ``backward()`` is a replay too.
     """
@@ -109,7 +109,7 @@ class TrainerBatch(PolicyBatch):
 class MethodTrainer(GRPOTrainer):
     """``trl.GRPOTrainer`` with the update rule ``method``; all other arguments are TRL's.
 
-    method: any :class:`~gxpo.method.Method`, for example ``gxpo.load_method("gxpo", k=5)``.
+    method: any ``gxpo.method.Method``, for example ``gxpo.load_method("gxpo", k=5)``.
     After (or during) training, ``cost`` holds the counted backward passes, optimizer steps and
     tokens of all processes, ``clock`` the training seconds, ``method_metrics`` the diagnostics
     of the latest update.

@@ -1,7 +1,7 @@
 """Make the demo's tiny Qwen2 and Llama policies: from config, trained for seconds on word problems.
 
 Headroom is by construction: the demonstrations are noisy on purpose (see
-:func:`gxpo.synthetic.noisy_solution`), so the policy knows the right answer more often than it
+``gxpo.synthetic.noisy_solution``), so the policy knows the right answer more often than it
 samples it. What RL gains on it says how rules compare on this toy, nothing about real models.
 """
 

@@ -24,7 +24,7 @@ class Subject:
     """A randomly initialised Qwen2 and the size of its rollout batch.
 
     completions: per step, one micro-batch, in groups of 8, each of about 13 + 20 tokens.
-    rounds, steps: how much is timed, see :mod:`gxpo.bench.timing`.
+    rounds, steps: how much is timed, see ``gxpo.bench.timing``.
     """
 
     name: str

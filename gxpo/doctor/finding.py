@@ -1,4 +1,4 @@
-"""What a check of :mod:`gxpo.doctor` says."""
+"""What a check of ``gxpo.doctor`` says."""
 
 from __future__ import annotations
 

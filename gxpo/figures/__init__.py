@@ -1,5 +1,5 @@
 """The figures of a run: PNG to look at, PDF to print. Colours, dashes and markers belong to the
-labels (:mod:`gxpo.palette`) and are the same in every figure."""
+labels (``gxpo.palette``) and are the same in every figure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an update rule is (:class:`Method`) and all it sees of training (:class:`PolicyBatch`)."""
+"""What an update rule is (``Method``) and all it sees of training (``PolicyBatch``)."""
 
 from __future__ import annotations
 

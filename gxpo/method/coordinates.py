@@ -1,9 +1,9 @@
 """Per-coordinate arithmetic over all parameters at once, in bounded memory, on shards too.
 
-A rule's formula is written for one flat vector; a :class:`Bucket` names which coordinates of which
+A rule's formula is written for one flat vector; a ``Bucket`` names which coordinates of which
 tensors it stands for. Buckets are small, so that temporaries are too: a parameter-sized temporary
 would cost more memory than the rule itself. Elementwise arithmetic on a DTensor's shards is that of
-the whole tensor, but a sum over them is a partial one: :class:`Sums` completes it.
+the whole tensor, but a sum over them is a partial one: ``Sums`` completes it.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def sweep_problem(
     fractions: Iterable[float],
     advance: Callable[[], object] = lambda: None,
 ) -> list[dict[str, Any]]:
-    """:func:`sweep` of a closed-form problem, its optimizer fresh. fractions: lr * h_max."""
+    """``sweep`` of a closed-form problem, its optimizer fresh. fractions: lr * h_max."""
     theta = problem.start.clone().requires_grad_()
     optimizer = make_optimizer(kind, [theta], 1.0)
     batch = ClosureBatch([theta], lambda: problem.loss(theta), optimizer)

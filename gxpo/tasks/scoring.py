@@ -22,7 +22,7 @@ def dataset(
     """Split ``test`` with columns id, problem, answer and prompt (the template filled in).
 
     suite: a name; its problems are ``<suite>.jsonl`` in the folder $GXPO_DATA (default: data).
-    source: instead of a suite, what :func:`gxpo.problems.load_problems` takes.
+    source: instead of a suite, what ``gxpo.problems.load_problems`` takes.
     template: default: the suite's in config/benchmarks.yaml, the plain problem for a source.
     """
     if template is None:
