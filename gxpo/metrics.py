@@ -16,7 +16,8 @@ COLUMNS = {
     "pass_at_1": "share of the step's rollouts with a correct answer",
     "zero_advantage": "share of rollouts in groups whose rewards are all equal (no signal)",
     "loss": "GRPO loss of the batch at the first backward pass",
-    "grad_norm": "L2 norm of the gradient of the step's last optimizer step, before clipping",
+    "grad_norm": "L2 norm of the gradient of the step's last optimizer step, before clipping; 0 "
+    "where the rule took none",
     "entropy": "policy entropy per completion token at the first backward pass, nats",
     "clip_fraction": "share of tokens outside the clip range at the first backward pass",
     "kl": "KL divergence to the initial policy per token, nats; null with beta = 0",
@@ -42,7 +43,6 @@ TRL_NAMES = {
     "pass_at_1": "rewards/correct/mean",
     "zero_advantage": "frac_reward_zero_std",
     "loss": "loss",
-    "grad_norm": "grad_norm",
     "entropy": "entropy",
     "clip_fraction": "clip_ratio/region_mean",
     "kl": "kl",

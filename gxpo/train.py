@@ -197,6 +197,7 @@ class _MetricsWriter(TrainerCallback):
         return {
             "step": step,
             **{ours: logs.get(trl) for ours, trl in TRL_NAMES.items()},
+            "grad_norm": self.trainer.grad_norm,
             "logprob_gap_mean": gap.mean if gap else None,
             "logprob_gap_max": gap.maximum if gap else None,
             **asdict(self.trainer.cost),

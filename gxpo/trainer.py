@@ -35,7 +35,9 @@ HARNESS_STATE = "harness_state.json"
 class TrainerBatch(PolicyBatch):
     """What a method sees of one rollout batch inside ``MethodTrainer``.
 
-    first: of the gradient already in ``.grad``; None: the first ``backward()`` is a replay too.
+    first: of the gradient already in ``.grad``; None: the first ``backward()`` is a replay too, as
+        it is where the rule has moved the parameters before it.
+    last_norm: L2 norm of the gradient of the last ``step()``, before clipping; 0 without one.
     """
 
     def __init__(self, trainer: MethodTrainer, model: Any, first: GradientStats | None):
@@ -45,7 +47,8 @@ class TrainerBatch(PolicyBatch):
         self._grad_norm: float | None = None
         self._pending = False
         self._parameters = trainer.trainable_parameters
-        self._versions: list[int] = []
+        self._versions = [p._version for p in self._parameters]
+        self.last_norm = 0.0
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -64,7 +67,7 @@ class TrainerBatch(PolicyBatch):
     def backward(self, refresh_old_logprobs: bool = False) -> GradientStats:
         self._perform_pending_step()
         stats, self._unclaimed = self._unclaimed, None
-        if stats is None:
+        if stats is None or self._versions != [p._version for p in self._parameters]:
             self._model.zero_grad()
             stats = self._trainer.replay(self._model, refresh_old_logprobs)
         self._grad_norm = stats.grad_norm
@@ -76,7 +79,7 @@ class TrainerBatch(PolicyBatch):
             raise RuntimeError("step() needs a backward() before it")
         if not math.isfinite(self._grad_norm):
             raise FloatingPointError(f"gradient norm is {self._grad_norm}: no step was taken")
-        self._grad_norm = None
+        self.last_norm, self._grad_norm = self._grad_norm, None
         self._pending = True
         self._versions = [p._version for p in self._parameters]
         self.cost.optimizer_steps += 1
@@ -112,7 +115,7 @@ class MethodTrainer(GRPOTrainer):
     method: any ``gxpo.method.Method``, for example ``gxpo.load_method("gxpo", k=5)``.
     After (or during) training, ``cost`` holds the counted backward passes, optimizer steps and
     tokens of all processes, ``clock`` the training seconds, ``method_metrics`` the diagnostics
-    of the latest update.
+    of the latest update, ``grad_norm`` the norm of its last step's gradient before clipping.
 
     Raises UserError where a replayed pass would not be the gradient of the same loss: DeepSpeed,
     fp16 gradient scaling, dropout in the policy, TRL's adaptive entropy bonus.
@@ -123,6 +126,7 @@ class MethodTrainer(GRPOTrainer):
         self.cost = Cost()
         self.rollout_tokens = 0
         self.method_metrics: dict[str, float] = {}
+        self.grad_norm = 0.0
         self.logprob_gap: LogprobGap | None = None  # of the latest rollouts; None without vLLM
         self._replaying = False
         self._micro_batches: list[dict[str, Any]] = []
@@ -189,6 +193,7 @@ class MethodTrainer(GRPOTrainer):
         batch = TrainerBatch(self, model, self._gradient_stats(self._micro_losses, entropies))
         self.method_metrics = self.method.update(batch)
         batch.close()
+        self.grad_norm = batch.last_norm  # TRL's is of a step that is left to it, else 0
         if self.use_vllm:
             self.logprob_gap = logprob_gap(self._micro_batches, self.accelerator)
         self._micro_batches, self._micro_losses = [], []

@@ -170,9 +170,10 @@ class StopsBeforeTheEnd(Method):
 
     def __init__(self):
         self.after = None
+        self.norms = []
 
     def update(self, batch):
-        batch.backward()
+        self.norms.append(batch.backward().grad_norm)
         batch.step()
         with torch.no_grad():
             torch._foreach_mul_(batch.parameters, 0.5)
@@ -180,13 +181,47 @@ class StopsBeforeTheEnd(Method):
         return {}
 
 
-def test_an_update_may_end_without_a_step(tiny_policy, tmp_path):
+@pytest.mark.parametrize("steps", [1, 2])
+def test_an_update_may_end_without_a_step(tiny_policy, tmp_path, steps):
     method = StopsBeforeTheEnd()
-    trainer = MethodTrainer(method=method, **arguments(tiny_policy, tmp_path, steps=2))
+    trainer = MethodTrainer(method=method, **arguments(tiny_policy, tmp_path, steps=steps))
     trainer.train()
     for now, then in zip(trainer.trainable_parameters, method.after, strict=True):
         assert torch.equal(now, then)
-    assert trainer.cost.optimizer_steps == 2
+    assert trainer.cost.optimizer_steps == steps
+    assert trainer.grad_norm == method.norms[-1]
+    assert method.norms[0] > 0
+
+
+class MovesBeforeItLooks(Method):
+    """As Nesterov's rule does: the gradient that the Trainer has made is of another place."""
+
+    def __init__(self, restore):
+        self.restore = restore
+        self.same = []
+
+    def update(self, batch):
+        start = batch.snapshot()
+        with torch.no_grad():
+            torch._foreach_mul_(batch.parameters, 1.1)
+        if self.restore:
+            batch.restore(start)
+        first = batch.backward()
+        gradients = [g.clone() for g in batch.gradients]
+        again = batch.backward()
+        equal = all(torch.equal(a, b) for a, b in zip(gradients, batch.gradients, strict=True))
+        self.same.append(equal and first == again)
+        return {}
+
+
+@pytest.mark.parametrize("restore", [False, True])
+def test_the_first_gradient_is_that_of_where_the_parameters_are(tiny_policy, tmp_path, restore):
+    method = MovesBeforeItLooks(restore)
+    options = {"steps": 2, "learning_rate": 1e-2}
+    trainer = MethodTrainer(method=method, **arguments(tiny_policy, tmp_path, **options))
+    trainer.train()
+    assert method.same == [True, True]
+    assert trainer.cost.backward_passes == 6  # the Trainer's own was made all the same
 
 
 class WritesToStaleTensors(Method):
