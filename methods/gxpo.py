@@ -94,7 +94,7 @@ class GXPO(Method):
             raise ValueError(f"k must be at least 2 (two probe steps are real), not {k}")
         if not 0 <= alpha <= 1:
             raise ValueError(f"alpha must lie in [0, 1], not {alpha}")
-        if delta <= 0:
+        if not delta > 0:
             raise ValueError(f"delta must be positive, not {delta}")
         if warmup_steps < 0:
             raise ValueError(f"warmup_steps must be at least 0, not {warmup_steps}")

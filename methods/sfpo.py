@@ -31,7 +31,7 @@ class SFPO(Method):
             raise ValueError(f"alpha must lie in [0, 1], not {alpha}")
         if window < 2:
             raise ValueError(f"window must be at least 2, not {window}")
-        if threshold <= 0:
+        if not threshold > 0:
             raise ValueError(f"threshold must be positive, not {threshold}")
         self.k = k
         self.alpha = alpha

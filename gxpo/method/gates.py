@@ -156,7 +156,7 @@ def make_gate(
 
     Raises ValueError naming the argument that is out of range.
     """
-    if tau <= 0:
+    if not tau > 0:
         raise ValueError(f"tau must be positive, not {tau}")
     if window < 2:
         raise ValueError(f"window must be at least 2, not {window}")
