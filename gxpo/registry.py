@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import inspect
+import sys
 import traceback
 import typing
 from collections.abc import Callable
@@ -27,7 +28,7 @@ ENTRY_POINTS = "gxpo.methods"  # the group in which a package names its methods
 
 def known_methods() -> list[str]:
     """Names of the rules in ``methods/`` and of those that installed packages bring."""
-    shipped = {path.stem for path in METHODS_DIR.glob("*.py")}
+    shipped = {path.stem for path in METHODS_DIR.glob("[!_]*.py")}
     return sorted(shipped | entry_points(group=ENTRY_POINTS).names)
 
 
@@ -58,11 +59,22 @@ def method_class(method: str) -> type[Method]:
     return _class_of(_entry_point(method)) if file is None else _class_in(_module_of(file))
 
 
+def forget(method: str) -> None:
+    """Have the package of an entry point imported anew when it is next asked for; files are always
+    read anew."""
+    if _own_file(method) is None:
+        package = _entry_point(method).module.partition(".")[0]
+        for name in [n for n in sys.modules if n == package or n.startswith(f"{package}.")]:
+            del sys.modules[name]
+
+
 def _own_file(method: str) -> Path | None:
     """The file of a path or of a name in ``methods/``; None for what may be an entry point."""
     path = Path(method) if method.endswith(".py") else METHODS_DIR / f"{method}.py"
     if path.is_file() and not path.stem.startswith("_"):
         return path.resolve()
+    if path.is_file():
+        raise UserError(f"method {method!r}: the name of a method's file begins with a letter")
     if method.endswith(".py"):
         raise _unknown(method)
     return None
@@ -110,6 +122,7 @@ def _module_of(path: Path) -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     loader = spec.loader
+    sys.modules[spec.name] = module  # dataclasses and type hints look their module up there
     _imported(lambda: loader.exec_module(module), str(path))
     return module
 
@@ -118,7 +131,7 @@ def _imported(load: Callable[[], Any], what: str) -> Any:
     """Someone else's code is imported; what goes wrong there is theirs to mend, in one line."""
     try:
         return load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         line = error.lineno if isinstance(error, SyntaxError) else frame.lineno
         file = error.filename if isinstance(error, SyntaxError) else frame.filename
@@ -158,7 +171,7 @@ def load_method(method: str, /, **hyperparameters: Any) -> Method:
     """
     cls = method_class(method)
     accepted = accepted_hyperparameters(cls)
-    hints = typing.get_type_hints(cls.__init__)
+    hints = _type_hints(cls, method)
     for name, value in hyperparameters.items():
         if name not in accepted:
             known = ", ".join(accepted) or "none"
@@ -171,14 +184,31 @@ def load_method(method: str, /, **hyperparameters: Any) -> Method:
                 f"{_describe(hints[name])}, not {value!r}; accepted are {', '.join(accepted)}"
             )
     try:
-        return cls(**hyperparameters)
+        built = cls(**hyperparameters)
     except (ValueError, TypeError) as error:
         raise UserError(f"method {method!r}: {error}") from error
+    except Exception as error:
+        raise UserError(f"method {method!r}: {type(error).__name__}: {error}") from error
+    for name in accepted:  # run.json asks for them, after hours of training
+        if not hasattr(built, name):
+            raise UserError(f"method {method!r} does not keep {name!r} as an attribute")
+    return built
+
+
+def _type_hints(cls: type[Method], method: str) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(cls.__init__)
+    except NameError as error:
+        raise UserError(
+            f"method {method!r}: a type of its constructor is unknown at run time: {error}"
+        ) from error
 
 
 def _has_type(value: Any, hint: Any) -> bool:
+    """Strictly; of a class that pydantic does not know, an instance."""
+    strict = ConfigDict(strict=True, arbitrary_types_allowed=True)
     try:
-        TypeAdapter(hint, config=ConfigDict(strict=True)).validate_python(value)
+        TypeAdapter(hint, config=strict).validate_python(value)
     except ValidationError:
         return False
     return True

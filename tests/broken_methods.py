@@ -78,7 +78,7 @@ QUICK = [
         "not an attribute",
         (DOCUMENTED,),
         "a is not kept as an attribute",
-        TAKES.format("a: float = 1.0", "self._a = a") + SIMPLE,
+        TAKES.format("a: float = 1.0", "self.a = a + 1") + SIMPLE,
     ),
     Broken(
         "default of another type",
@@ -103,6 +103,29 @@ QUICK = [
         (FLOATS,),
         "active is 0.5",
         update(returns='{"active": 0.5}'),
+    ),
+    Broken(
+        "infinite",
+        (FLOATS,),
+        "diagnostic 'ratio' is inf",
+        update(returns='{"ratio": float("inf")}'),
+    ),
+    Broken(
+        "silent once it is off",
+        (FLOATS,),
+        "active is reported in some updates only",
+        "seen = 0\n"
+        + update(before="self.seen += 1", returns='{"active": 1.0} if self.seen <= 30 else {}')
+        + "\ndef state_dict(self):\n    return {'seen': self.seen}"
+        + "\ndef load_state_dict(self, state):\n    self.seen = state['seen']",
+    ),
+    Broken(
+        "leaves the process",
+        (NAN,),
+        "raised SystemExit",
+        "def update(self, batch: PolicyBatch):\n"
+        "    if not batch.backward().grad_norm < float('inf'):\n        raise SystemExit(0)\n"
+        "    batch.step()\n    return {}",
     ),
     Broken(
         "backward behind the harness's back",

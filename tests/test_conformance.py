@@ -15,7 +15,7 @@ from gxpo.conformance.processes import KINDS, distributed_verdicts
 from gxpo.conformance.surroundings import undisturbed
 from gxpo.registry import METHODS_DIR
 
-SHIPPED = [Subject(path.stem) for path in sorted(METHODS_DIR.glob("*.py"))]
+SHIPPED = [Subject(path.stem) for path in sorted(METHODS_DIR.glob("[!_]*.py"))]
 VARIANTS = [  # gates that close and open again, other spaces, all buffers
     Subject("sfpo", {"window": 3, "threshold": 0.1, "old_logprobs": "refresh"}),
     Subject("lookahead", {"k": 2, "gate": "ema", "tau": 0.5, "rearm_after": 3}),

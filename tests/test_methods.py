@@ -278,23 +278,3 @@ def test_state_dict_makes_resume_exact(name):
         second.update(batch_cut)
     assert torch.equal(theta_whole, theta_cut)
     assert json.dumps(whole.state_dict()) == json.dumps(second.state_dict())
-
-
-def test_gxpo_keeps_two_parameter_sized_buffers(monkeypatch):
-    """theta_0 and g_0 are the only parameter-sized tensors alive at the corrective pass."""
-    import gc
-
-    n = 1237  # a size nothing else has
-    theta = torch.ones(n, requires_grad=True)
-    alive = []
-
-    def loss():
-        gc.collect()
-        sized = [o for o in gc.get_objects() if isinstance(o, torch.Tensor) and o.numel() == n]
-        alive.append(len({o.data_ptr() for o in sized}) - 1)  # theta itself
-        return (theta**2).sum()
-
-    batch = ClosureBatch([theta], loss, torch.optim.SGD([theta], lr=0.1))
-    load_method("gxpo").update(batch)
-    assert len(alive) == 3
-    assert max(alive) <= 2

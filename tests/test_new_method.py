@@ -13,6 +13,7 @@ from test_cli import run
 from gxpo import ClosureBatch, load_method, registry
 from gxpo.config import complete_config, get_cell
 from gxpo.conformance import Subject, quick_verdicts
+from gxpo.conformance.surroundings import undisturbed
 from gxpo.errors import UserError
 from gxpo.registry import known_methods, method_class, method_file, method_source
 
@@ -130,6 +131,22 @@ def test_two_packages_of_one_name_are_not_guessed_between(package):
     package("p3", "both = p3:Outside")
     with pytest.raises(UserError, match=r"brought by p2 1.2 and p3 1.2: uninstall all but one"):
         load_method("both")
+
+
+def test_what_a_package_does_when_it_is_imported_is_seen(package, monkeypatch):
+    """Though a package is imported once, and was before the checks."""
+    monkeypatch.delenv("GXPO_SEEN", raising=False)
+    damage = "torch.manual_seed(0)\ntorch.set_default_dtype(torch.float64)\n"
+    code = f"import os\nimport torch\n{damage}os.environ['GXPO_SEEN'] = '1'\n{RULE}"
+    package("p5", "meddler = p5:Outside", code)
+    with undisturbed():
+        load_method("meddler")
+    failed = {v.check: v.detail for v in quick_verdicts(Subject("meddler")) if not v.passed}
+    assert failed == {
+        "leaves random streams alone": "it changes the random stream of torch",
+        "leaves torch's settings alone": "it changes the torch setting default type",
+        "leaves files and environment alone": "it changes the environment variable GXPO_SEEN",
+    }
 
 
 def test_a_package_does_not_replace_a_shipped_rule(package):

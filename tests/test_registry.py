@@ -1,5 +1,7 @@
 """Finding methods and checking their hyperparameters."""
 
+import math
+
 import pytest
 
 from gxpo import load_method
@@ -65,6 +67,9 @@ def test_a_file_anywhere_is_a_method(my_method):
         ("sfpo", {"alpha": -0.1}, r"alpha must lie in \[0, 1\]"),
         ("sfpo", {"window": 1}, r"window must be at least 2"),
         ("sfpo", {"threshold": -1.0}, r"threshold must be positive"),
+        ("sfpo", {"threshold": math.nan}, r"threshold must be positive, not nan"),
+        ("gxpo", {"tau": math.nan}, r"tau must be positive, not nan"),
+        ("gxpo", {"delta": math.nan}, r"delta must be positive, not nan"),
     ],
 )
 def test_bad_methods_are_refused_with_what_is_allowed(method, hyperparameters, message):
@@ -86,3 +91,52 @@ def test_a_file_must_define_one_method(tmp_path):
     file.write_text("x = 1\n")
     with pytest.raises(UserError, match="found none"):
         load_method(str(file))
+
+
+def written(tmp_path, code):
+    file = tmp_path / "mine.py"
+    file.write_text(code)
+    return str(file)
+
+
+def test_a_file_may_use_dataclasses_and_postponed_annotations(tmp_path):
+    head = "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+    memory = "@dataclass\nclass Memory:\n    seen: int = 0\n"
+    file = written(tmp_path, head + memory + METHOD)
+    assert load_method(file, times=2).hyperparameters["times"] == 2
+    with pytest.raises(UserError, match="must be int"):
+        load_method(file, times=2.0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("self.strength,", "self._strength,", "does not keep 'strength' as an attribute"),
+        ("strength: float", "strength: Unheard", "cannot be imported: NameError: .*Unheard"),
+        ("strength: float", "strength: 'Unheard'", "a type of .* is unknown at run time.*Unheard"),
+        ("self.strength,", "assert not times\n        self.strength,", "AssertionError"),
+        ("class Mine", "raise SystemExit(0)\n\nclass Mine", "cannot be imported: SystemExit"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_in_one_line(tmp_path, old, new, message):
+    with pytest.raises(UserError, match=message) as refused:
+        load_method(written(tmp_path, METHOD.replace(old, new)))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_class_as_a_type_takes_its_instances(tmp_path):
+    typed = METHOD.replace("strength: float = 1.0", "strength: Exact = None")
+    file = written(tmp_path, "class Exact:\n    pass\n" + typed)
+    assert load_method(file).times == 1
+    with pytest.raises(UserError, match=r"'strength' of method .* must be Exact, not 0\.5"):
+        load_method(file, strength=0.5)
+
+
+def test_files_of_helpers_are_no_methods(tmp_path, monkeypatch):
+    monkeypatch.setattr("gxpo.registry.METHODS_DIR", tmp_path)
+    (tmp_path / "_helper.py").write_text(METHOD)
+    (tmp_path / "mine.py").write_text(METHOD)
+    assert "mine" in known_methods()
+    assert "_helper" not in known_methods()
+    with pytest.raises(UserError, match="the name of a method's file begins with a letter"):
+        load_method(str(tmp_path / "_helper.py"))

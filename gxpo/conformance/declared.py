@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import typing
 
@@ -11,6 +12,7 @@ from gxpo.conformance.tiny import TinyRun
 from gxpo.errors import UserError
 from gxpo.registry import accepted_hyperparameters, load_method
 
+UPDATES = 60  # gates of the usual windows, 30 steps, have closed
 _ENTRY = re.compile(
     r"^[ \t]*([A-Za-z_]\w*(?:, [A-Za-z_]\w*)*):", re.MULTILINE
 )  # "window, tau: ..."
@@ -43,9 +45,9 @@ def hyperparameters(subject: Subject) -> str:
 
 
 def diagnostics(subject: Subject) -> str:
-    """``update`` returns finite or NaN floats by name; ``active`` is 1.0 or 0.0."""
+    """``update`` returns finite or NaN floats by name; ``active`` is 1.0 or 0.0, in all or none."""
     run = TinyRun(subject.new())
-    run.update(6)
+    run.update(UPDATES)
     run.update(signal=False)
     for row in run.metrics:
         if not isinstance(row, dict):
@@ -54,7 +56,11 @@ def diagnostics(subject: Subject) -> str:
             if not isinstance(name, str) or type(value) is not float:
                 kind = type(value).__name__
                 raise Violation(f"diagnostic {name!r} is of type {kind}, not float")
+            if math.isinf(value):
+                raise Violation(f"diagnostic {name!r} is {value}")
         if row.get("active", 1.0) not in (0.0, 1.0):
             raise Violation(f"active is {row['active']}, not 1.0 or 0.0")
+        if ("active" in row) != ("active" in run.metrics[0]):
+            raise Violation("active is reported in some updates only")
     names = dict.fromkeys(name for row in run.metrics for name in row)
     return ", ".join(names) or "it reports none"

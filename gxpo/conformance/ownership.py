@@ -85,7 +85,7 @@ def outside_world(subject: Subject) -> str:
     TinyRun(Plain()).update()  # torch's own late imports
     environment = dict(os.environ)
     with _listening() as heard:
-        TinyRun(subject.new()).update(UPDATES)
+        TinyRun(subject.newly_imported()).update(UPDATES)
     if heard:
         raise Violation(heard[0])
     changed = dict(os.environ).items() ^ environment.items()
@@ -97,7 +97,7 @@ def outside_world(subject: Subject) -> str:
 def _unchanged(subject: Subject, state: dict[str, Access], what: str) -> None:
     """From before the file is loaded to after some updates."""
     before = {name: read() for name, (read, _) in state.items()}
-    TinyRun(subject.new()).update(UPDATES)
+    TinyRun(subject.newly_imported()).update(UPDATES)
     for name, (read, _) in state.items():
         if read() != before[name]:
             raise Violation(f"it changes the {what} {name}")

@@ -38,7 +38,7 @@ def distributed_verdicts(subjects: Sequence[Subject]) -> list[list[Verdict]]:
 
 
 def _launch(jobs: list[tuple[Subject, str]], folder: Path) -> list[list[dict[str, Any]]]:
-    """Of every job, what each process found; nothing where it did not get there."""
+    """Of every job, what each process found, or the error that kept it from it."""
     todo = [{**asdict(subject), "kind": kind} for subject, kind in jobs]
     (folder / "jobs.json").write_text(json.dumps(todo), encoding="utf-8")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -57,24 +57,28 @@ def _launch(jobs: list[tuple[Subject, str]], folder: Path) -> list[list[dict[str
         for p in processes:
             p.kill()
             p.wait()
-    found = [_read(folder, rank, len(jobs)) for rank in range(PROCESSES)]
-    if not found[0][0] and errors:  # it did not come as far as the first job
+    if errors and not any((folder / f"0-{rank}.json").exists() for rank in range(PROCESSES)):
         raise RuntimeError(f"the processes did not start: {errors[0].strip()[-2000:]}")
-    return [list(both) for both in zip(*found, strict=True)]
+    return [
+        [_read(folder / f"{job}-{rank}.json", errors[rank : rank + 1]) for rank in range(PROCESSES)]
+        for job in range(len(jobs))
+    ]
 
 
-def _read(folder: Path, rank: int, jobs: int) -> list[dict[str, Any]]:
-    files = [folder / f"{job}-{rank}.json" for job in range(jobs)]
-    return [json.loads(file.read_text("utf-8")) if file.exists() else {} for file in files]
+def _read(file: Path, errors: list[str]) -> dict[str, Any]:
+    """errors: what the process said at its end, if it came to one."""
+    if file.exists():
+        return json.loads(file.read_text("utf-8"))  # type: ignore[no-any-return]
+    if not errors:
+        return {"error": f"the processes did not finish within {LIMIT_SECONDS} s"}
+    said = errors[0].strip()[-300:] or "without a word"
+    return {"error": f"a process ended before its time: {said}"}
 
 
 def _compare(subject: Subject, found: list[dict[str, Any]]) -> str:
-    for outcome in found:
-        if not outcome:
-            raise Violation(f"the processes did not finish within {LIMIT_SECONDS} s")
     errors = [outcome["error"] for outcome in found if "error" in outcome]
     if errors:
-        raise Violation(f"raised {min(errors, key=lambda e: 'gloo' in e)}")  # the cause first
+        raise Violation(min(errors, key=lambda e: "gloo" in e))  # the cause first
     first, second = found
     if first["parameters"] != second["parameters"]:
         raise Violation("the processes end at different parameters")

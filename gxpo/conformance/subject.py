@@ -8,7 +8,7 @@ from typing import Any
 
 from gxpo.conformance.surroundings import undisturbed
 from gxpo.method import Method
-from gxpo.registry import load_method, method_class
+from gxpo.registry import forget, load_method, method_class
 
 
 class Violation(Exception):  # noqa: N818 (a finding, not a bug of the suite)
@@ -27,6 +27,11 @@ class Subject:
 
     def new(self) -> Method:
         return load_method(self.method, **self.hyperparameters)
+
+    def newly_imported(self) -> Method:
+        """An instance, with what importing its code does."""
+        forget(self.method)
+        return self.new()
 
     @property
     def cls(self) -> type[Method]:
@@ -56,6 +61,6 @@ def judge(name: str, check: Check, subject: Subject) -> Verdict:
             return Verdict(name, True, check(subject))
     except Violation as violation:
         return Verdict(name, False, str(violation))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         message = " ".join(str(error).split())
         return Verdict(name, False, f"raised {type(error).__name__}: {message}")

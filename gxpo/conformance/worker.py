@@ -50,9 +50,9 @@ def main(folder: Path, rank: int) -> None:
         _join(folder / f"{i}.store", rank, PATIENCE)  # a group a job: a failed one leaves nothing
         try:
             outcome = work(job, rank)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             message = " ".join(str(error).split())
-            outcome = {"error": f"{type(error).__name__}: {message}"}
+            outcome = {"error": f"raised {type(error).__name__}: {message}"}
         dist.destroy_process_group()
         (folder / f"{i}-{rank}.json").write_text(json.dumps(outcome), encoding="utf-8")
 
