@@ -23,18 +23,19 @@ def compare(config: dict[str, Any], a: str, b: str, model: str | None = None) ->
     """What label ``a`` gives and costs against label ``b``, in Markdown: pass@1 of both, their
     difference, what the runs cost, what reaching shares of b's gain costs.
 
-    config: completed. model: a label under models, None for all. Everything is paired by seed,
-    over the seeds that both finished, with 95 % intervals over seeds.
+    config: completed. model: a label under models, None for all. Everything is of the seeds that
+    both finished, with 95 % intervals over seeds.
 
     Raises UserError where the configuration has no such label or model, or no seed was finished by
     both.
     """
-    results = replace(read_results(_narrowed(config, a, b, model)), baseline=b)
+    finished = replace(read_results(_narrowed(config, a, b, model)), baseline=b)
+    results = _paired(finished)
     tables = [accuracy(results), differences(results), run_costs(results), targets(results)]
     if tables[2].frame["n_paired"].max() == 0:
         raise UserError(f"no seed of {a!r} and {b!r} has been finished by both; see gxpo tables")
-    if len(results.unfinished):
-        tables.append(unfinished(results))
+    if len(finished.unfinished):
+        tables.append(unfinished(finished))
     title = f"# {config['name']}: {a} against {b}"
     return "\n\n".join([title, *(f"## {markdown(table)}" for table in tables)])
 
@@ -72,6 +73,25 @@ def _narrowed(config: dict[str, Any], a: str, b: str, model: str | None) -> dict
                 known = ", ".join(config[key])
                 raise UserError(f"config has no {name!r} in {key}: known are {known}")
     return {**config, **{key: {n: config[key][n] for n in names} for key, names in parts.items()}}
+
+
+def _paired(results: Results) -> Results:
+    """Without the seeds that one of the two labels has not finished."""
+    done = results.cells[results.cells["state"] == "finished"].groupby(["model", "seed"]).size()
+    paired = done[done == len(results.config["methods"])].index
+
+    def of_pairs(frame: pd.DataFrame) -> pd.Series:
+        return pd.MultiIndex.from_frame(frame[["model", "seed"]]).isin(paired)
+
+    alone = (results.cells["state"] == "finished") & ~of_pairs(results.cells)
+    cells = results.cells.assign(
+        state=results.cells["state"].mask(alone, "missing"),
+        reason=results.cells["reason"].mask(alone, "the other label has not finished this seed"),
+    )
+    if results.scores.empty:
+        return replace(results, cells=cells)
+    scores, steps = (frame[of_pairs(frame)] for frame in (results.scores, results.steps))
+    return replace(results, scores=scores, steps=steps, cells=cells)
 
 
 def _cost_rows(results: Results) -> Iterator[tuple]:
