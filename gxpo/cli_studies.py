@@ -10,6 +10,7 @@ import typer
 
 from gxpo import config as configuration
 from gxpo.cli_process import Config, quick_imports, stay_offline
+from gxpo.errors import UserError
 
 app = typer.Typer()
 
@@ -37,6 +38,8 @@ def gates(
     """Show when each switch-off gate closes: on stationary noise, and over recorded runs."""
     from gxpo.gate_study import gates as run
 
+    if label is not None and config is None:
+        raise UserError("--label names a label of a configuration: give that too")
     files, remark = run(configuration.read_config(config) if config else None, label)
     typer.echo(remark)
     for file in files:
@@ -65,6 +68,8 @@ def bench(
         from gxpo.bench.run import bench as run
     from gxpo import provenance
 
+    if json_file is not None and not json_file.parent.is_dir():
+        raise UserError(f"--json {json_file}: there is no folder {json_file.parent}")
     measurements = run(quick, rounds)
     typer.echo(table(measurements))
     if json_file is not None:

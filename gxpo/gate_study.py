@@ -69,10 +69,10 @@ def gates(config: dict[str, Any] | None = None, label: str | None = None) -> tup
     label: whose trained cells are replayed, a GXPO rule with ``gate: never`` (another gate would
         have ended the series); default: the first such label of the configuration.
     """
-    noise = noise_study(SCALES, HORIZON, CASES)
     replays, remark = pd.DataFrame(), "no replay over recorded runs: no configuration was given"
     if config is not None:
         replays, remark = replay_study(config, label)
+    noise = noise_study(SCALES, HORIZON, CASES)
     folder = Path("results", config["name"] if config else "", "gates")
     folder.mkdir(parents=True, exist_ok=True)
     tables = [noise.assign(series="noise"), replays.assign(series="recorded")]
