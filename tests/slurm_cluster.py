@@ -116,7 +116,7 @@ class Cluster:
         try:
             self.start_controller()
             self.start_daemon()
-            self.wait_until_idle()
+            self.wait_until_up()
         except BaseException:
             self.__exit__()
             raise
@@ -171,8 +171,10 @@ class Cluster:
         )
         return done.stdout if done.returncode == 0 else ""
 
-    def wait_until_idle(self, seconds=60):
-        states = ("idle", "mixed", "allocated")
+    def wait_until_up(self, seconds=60):
+        # A slurmd that was killed as a job ended leaves the node completing: it is up, and the
+        # controller asks it again about the job, minutes later.
+        states = ("idle", "mixed", "allocated", "completing")
         if not self._wait(
             lambda: self.client("sinfo", "-h", "-o", "%T").strip() in states, seconds
         ):

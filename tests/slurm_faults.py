@@ -114,7 +114,7 @@ class Faults:
         self.cluster.stop(name, kill=True)
         time.sleep(self.rng.uniform(1, 4))
         self.cluster.start_daemon() if name == "slurmd" else self.cluster.start_controller()
-        self.cluster.wait_until_idle()
+        self.cluster.wait_until_up()
         self.note(f"{name} killed and started again", f"{name_of(cell)} at step {steps}")
 
     def node_crash(self):
@@ -130,7 +130,7 @@ class Faults:
             "the node to be down",
         )
         self.cluster.start_daemon()
-        self.cluster.wait_until_idle()
+        self.cluster.wait_until_up()
         self.matrix.wait_for(lambda: self.cluster.job(job).get("Restarts") == "1", "its requeue")
         self.note(
             "node crash: slurmd and the job's processes gone", f"{name_of(cell)}, step {steps}"
