@@ -107,12 +107,64 @@ def test_inner_epochs_report_the_last_gradient():
 
 
 @pytest.mark.parametrize("old_logprobs, refreshed", [("keep", False), ("refresh", True)])
-def test_inner_epochs_ask_for_the_ratio_they_are_told(old_logprobs, refreshed):
+@pytest.mark.parametrize(
+    "name, settings, passes",
+    [
+        ("inner_epochs", {"m": 2}, 2),
+        ("sfpo", {"k": 3}, 4),
+        ("lookahead", {"k": 3}, 4),
+        ("gxpo", {"k": 5}, 3),
+    ],
+)
+def test_passes_ask_for_the_ratio_they_are_told(name, settings, passes, old_logprobs, refreshed):
+    """The first is against the batch's own old log-probs, whatever it asks for."""
     _, batch = quadratic()
     asked, backward = [], batch.backward
     batch.backward = lambda refresh=False: asked.append(refresh) or backward(refresh)
-    load_method("inner_epochs", m=2, old_logprobs=old_logprobs).update(batch)
-    assert asked == [refreshed, refreshed]
+    load_method(name, **settings, old_logprobs=old_logprobs).update(batch)
+    assert asked[1:] == [refreshed] * (passes - 1)
+
+
+GXPO_REPORTS = {"g0_norm", "g1_norm", "probe_cosine", "retention_mean", "retention_std"}
+GXPO_REPORTS |= {"scale_mean", "inactive_fraction", "displacement_ratio"}
+
+
+@pytest.mark.parametrize(
+    "name, names",
+    [
+        ("sfpo", {"gate_z", "g_slow_norm"}),
+        ("lookahead", {"gate_z", "g_slow_norm", "fallback_steps"}),
+        ("gxpo", {"gate_z", "g_slow_norm", "fallback_steps", *GXPO_REPORTS}),
+    ],
+)
+def test_an_active_step_reports_what_the_documents_say(name, names):
+    _, batch = quadratic()
+    reported = load_method(name).update(batch)
+    assert set(reported) == {"active", *names}
+    assert reported["active"] == 1.0
+    assert reported.get("fallback_steps", 0.0) == 0.0
+
+
+def test_gxpo_reports_the_retentions_of_its_coordinates():
+    """With SGD on 1/2 h theta^2 they are 1 - lr h."""
+    _, batch = quadratic(lr=0.5)
+    reported = load_method("gxpo").update(batch)
+    retention = 1 - 0.5 * CURVATURE
+    first = CURVATURE * START
+    second = retention * first
+    cosine = first.dot(second) / (first.norm() * second.norm())
+    assert reported["retention_mean"] == pytest.approx(retention.mean().item())
+    assert reported["retention_std"] == pytest.approx(retention.std(correction=0).item())
+    assert reported["probe_cosine"] == pytest.approx(cosine.item())
+    assert reported["inactive_fraction"] == 0.0
+
+
+@pytest.mark.parametrize("name", ["lookahead", "gxpo"])
+def test_every_fallback_is_counted(name):
+    _, batch = quadratic(curvature=torch.zeros(4, dtype=torch.float64))
+    method = load_method(name)
+    counted = [method.update(batch) for _ in range(2)]
+    assert counted == [{"active": 0.0, "fallback_steps": float(n)} for n in (1, 2)]
 
 
 def test_sam_reports_what_it_found_ahead():

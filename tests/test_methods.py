@@ -136,9 +136,9 @@ class TestRetentionAndScale:
 
     def test_retention(self, rule):
         retention_of, _ = rule
-        g_0 = torch.tensor([2.0, -2.0, 1.0, 1.0, 0.0, -0.0, 0.0, 1.0, math.nan])
-        g_1 = torch.tensor([1.0, 1.0, 9.0, -9.0, 1.0, 1.0, 0.0, math.inf, 1.0])
-        expected = torch.tensor([0.5, -0.5, 3.0, -2.0, 3.0, 3.0, 0.0, 1.0, 1.0])
+        g_0 = torch.tensor([2.0, -2.0, 1.0, 1.0, 0.0, -0.0, 0.0, 1.0, 1.0, math.nan])
+        g_1 = torch.tensor([1.0, 1.0, 9.0, -9.0, 1.0, 1.0, 0.0, math.inf, -math.inf, 1.0])
+        expected = torch.tensor([0.5, -0.5, 3.0, -2.0, 3.0, 3.0, 0.0, 1.0, 1.0, 1.0])
         assert torch.equal(retention_of(g_0, g_1, 1e-8), expected)
 
     def test_tiny_g_0_is_floored_with_its_sign(self, rule):
