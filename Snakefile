@@ -20,7 +20,8 @@ from gxpo.config import (
     hub_models,
     refuse_duplicate_keys,
 )
-from gxpo.errors import UserError
+from gxpo.cell_lock import hold_until_exit
+from gxpo.errors import Busy, UserError
 from gxpo.live import tracking_server
 from gxpo.prepare import model_record, used_benchmarks
 from gxpo.problems import problem_file
@@ -54,6 +55,7 @@ except UserError as error:
 RESULTS = f"results/{CONFIG['name']}"
 UNFINISHED = f"{RESULTS}/tables-unfinished"
 RESOLVED = f"{RESULTS}/config.yaml"  # what the rules read: --config overrides included
+JOBS_RECORD = f"{RESULTS}/snakemake-logs.txt"
 CELL = str(cell_folder(CONFIG["name"], "{model}", "{label}", "{seed}"))
 
 
@@ -102,12 +104,17 @@ rule all:
 
 
 onstart:
-    Path(RESULTS).mkdir(parents=True, exist_ok=True)
+    # Snakemake's own lock is of the outputs: `snakemake surrogate` passes it beside the other rules.
+    try:
+        hold_until_exit(Path(RESULTS), "snakemake")
+        end_orphans(Path(JOBS_RECORD), list(log))
+    except (Busy, UserError) as error:
+        raise WorkflowError(redact(str(error)))
     Path(RESOLVED).write_text(yaml.safe_dump(CONFIG, sort_keys=False))
-    end_orphans(Path(RESULTS, "snakemake-logs.txt"), list(log))
 
 
 onsuccess:
+    Path(JOBS_RECORD).unlink(missing_ok=True)  # no job of it is left
     if Path(f"{RESULTS}/mlflow.imported").exists():  # not after a single target
         shutil.rmtree(UNFINISHED, ignore_errors=True)
         print(Path(f"{RESULTS}/tables/tables.md").read_text())

@@ -1,4 +1,5 @@
-"""One process works on a cell at a time; who that is, or was last, stands in the cell's ``lock``.
+"""One process works on a cell at a time, one Snakemake on the results of a configuration; who that
+is, or was last, stands in ``lock`` of the folder.
 
 The lock is flock(2): released by the kernel however the process ends. On NFS Linux turns it into a
 lock of the server, which holds across nodes; mounted with ``nolock`` or ``local_lock``, or on
@@ -8,6 +9,7 @@ system (not by a holder) says so and goes on without.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import json
@@ -26,10 +28,10 @@ LOCK = "lock"
 
 @contextlib.contextmanager
 def sole_worker(folder: Path, stage: str) -> Iterator[None]:
-    """Hold the cell of ``folder`` while open; of several launched processes, the first does.
+    """Hold ``folder`` while open; of several launched processes, the first does.
 
     Says on standard error who starts, and that the process before was killed if it was. Raises Busy
-    where another process works on the cell.
+    where another process holds it.
     """
     if os.environ.get("RANK", "0") != "0":
         yield
@@ -51,6 +53,13 @@ def sole_worker(folder: Path, stage: str) -> Iterator[None]:
             yield
         finally:
             _write(file, None)
+
+
+def hold_until_exit(folder: Path, stage: str) -> None:
+    """The same until this process ends. Raises Busy."""
+    held = contextlib.ExitStack()
+    held.enter_context(sole_worker(folder, stage))
+    atexit.register(held.close)
 
 
 def killed_worker(folder: Path) -> str | None:

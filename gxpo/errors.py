@@ -24,7 +24,7 @@ class Interrupted(Exception):  # noqa: N818 (nothing went wrong)
 
 
 class Busy(Exception):  # noqa: N818 (nothing went wrong)
-    """Another process works on the cell: the message, one line, says which.
+    """Another process works on the cell, or the results: the message, one line, says which.
 
     The command line prints it and exits with code 75 (EX_TEMPFAIL), leaving the cell as it is.
     """

@@ -1,14 +1,15 @@
-"""What is asked of Slurm, through its commands; nothing here fails where there is none."""
+"""What is asked of Slurm, through its commands."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from gxpo.errors import UserError
 
 ANSWER_SECONDS = 30
 END_SECONDS = 300  # longer than a job gets between SIGTERM and SIGKILL
@@ -42,16 +43,34 @@ def end_orphans(record: Path, logs: list[str]) -> None:
     """End the jobs that a Snakemake which was killed has left behind, and note this one's ``logs``.
 
     record: where the results' last Snakemake noted its logs, in which its jobs' name stands. To be
-    called under Snakemake's lock: the former one is gone, and nobody waits for its jobs.
+    called by the only Snakemake of the results: the former one is gone, and nobody waits for its
+    jobs. Raises UserError, with the record as it was, where they may still run.
     """
     for name in _run_names(record):
-        if shutil.which("scancel") and _ask("squeue", "--noheader", f"--name={name}"):
-            print(f"ending the jobs of a former snakemake: scancel --name={name}", file=sys.stderr)
-            _ask("scancel", f"--name={name}")
-            deadline = time.monotonic() + END_SECONDS
-            while time.monotonic() < deadline and _ask("squeue", "--noheader", f"--name={name}"):
-                time.sleep(1)
+        if not _jobs(name, record):
+            continue
+        print(f"ending the jobs of a former snakemake: scancel --name={name}", file=sys.stderr)
+        _ask("scancel", f"--name={name}")
+        deadline = time.monotonic() + END_SECONDS
+        while _jobs(name, record):
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"jobs of a former snakemake have not ended {END_SECONDS} s after "
+                    f"scancel --name={name}: see squeue --name={name}, start again when they have"
+                )
+            time.sleep(1)
     record.write_text("".join(f"{log}\n" for log in logs), encoding="utf-8")
+
+
+def _jobs(name: str, record: Path) -> str:
+    """The queue's lines of that name. Raises UserError where Slurm does not answer."""
+    answer = _ask("squeue", "--noheader", f"--name={name}")
+    if answer is None:
+        raise UserError(
+            f"jobs of a former snakemake may still run, and squeue --name={name} does not answer: "
+            f"start where it does, or delete {record} once they have ended"
+        )
+    return answer
 
 
 def _run_names(record: Path) -> list[str]:

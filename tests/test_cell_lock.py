@@ -30,6 +30,14 @@ with sole_worker(Path(sys.argv[1]), "train"):
 """
 
 
+HOLD_TWICE = """
+from pathlib import Path
+from gxpo.cell_lock import hold_until_exit, sole_worker
+hold_until_exit(Path("cell"), "snakemake")
+sole_worker(Path("cell"), "train").__enter__()
+"""
+
+
 @pytest.fixture
 def holder(tmp_path):
     """A process that holds the cell in ``tmp_path / "cell"``."""
@@ -71,6 +79,20 @@ def test_a_failed_stage_was_not_killed(tmp_path):
     with pytest.raises(KeyError), sole_worker(tmp_path, "train"):
         raise KeyError
     assert killed_worker(tmp_path) is None
+
+
+def test_held_until_the_process_ends(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", HOLD_TWICE],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert "Busy: cell is taken by snakemake, process" in done.stderr
+    assert killed_worker(tmp_path / "cell") is None  # it ended by itself
+    with sole_worker(tmp_path / "cell", "train"):
+        pass
 
 
 def test_of_launched_processes_the_first_holds(tmp_path, monkeypatch):

@@ -3,10 +3,15 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
+import yaml
+from conftest import ROOT, small_config
 
+from gxpo.cell_lock import sole_worker
+from gxpo.errors import UserError
 from gxpo.interrupt import StopRequest
 from gxpo.launch import CONFIGURATIONS, launch, launch_command
 from gxpo.slurm import end_orphans, parse_time, seconds_left
@@ -77,6 +82,60 @@ def test_the_jobs_of_a_killed_snakemake_are_ended_once(slurm, tmp_path):
     before = len(calls())
     end_orphans(record, [])  # the second one's log is not there
     assert len(calls()) == before
+
+
+def test_jobs_that_may_still_run_are_not_forgotten(slurm, tmp_path, monkeypatch):
+    record, first = tmp_path / "record", tmp_path / "first.log"
+    first.write_text("SLURM run ID: ab-12\n")
+    before = f"{first}\n"
+    record.write_text(before)
+    (tmp_path / "squeue").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "squeue").chmod(0o755)
+    with pytest.raises(UserError, match=r"squeue --name=ab-12 does not answer: .* delete .*record"):
+        end_orphans(record, ["second.log"])
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))  # no Slurm here
+    with pytest.raises(UserError, match="does not answer"):
+        end_orphans(record, ["second.log"])
+    assert record.read_text() == before
+    record.unlink()
+    end_orphans(record, ["second.log"])  # nothing was ever submitted
+    assert record.read_text() == "second.log\n"
+
+
+def test_jobs_that_do_not_end_are_not_forgotten(slurm, tmp_path, monkeypatch):
+    answer, _ = slurm
+    answer("1 COMPLETING")
+    (tmp_path / "scancel").write_text("#!/bin/sh\n")  # it stays in the queue
+    monkeypatch.setattr("gxpo.slurm.END_SECONDS", -1)
+    record, first = tmp_path / "record", tmp_path / "first.log"
+    first.write_text("SLURM run ID: ab-12\n")
+    record.write_text(f"{first}\n")
+    with pytest.raises(UserError, match="have not ended"):
+        end_orphans(record, ["second.log"])
+    assert record.read_text() == f"{first}\n"
+
+
+def test_a_snakemake_beside_another_on_the_same_results_touches_nothing(slurm, tmp_path):
+    """A side target has other outputs, so Snakemake's own lock would let it pass."""
+    answer, calls = slurm
+    answer("1 RUNNING")
+    config = small_config(tmp_path, models={"tiny": {"architecture": "qwen2"}})
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    results, log = tmp_path / "results" / "test", tmp_path / "first.log"
+    log.write_text("SLURM run ID: ab-12\n")
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--cores", "1", "surrogate", "--directory", str(tmp_path)]
+    command += ["--configfile", "config.yaml"]
+    with sole_worker(results, "snakemake"):
+        (results / "snakemake-logs.txt").write_text(f"{log}\n")
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode != 0
+    said = f"results/test is taken by snakemake, process {os.getpid()} on"
+    assert len([x for x in done.stderr.splitlines() if said in x]) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert calls() == []  # the jobs of the other go on
+    assert (results / "snakemake-logs.txt").read_text() == f"{log}\n"
+    assert sorted(path.name for path in results.iterdir()) == ["lock", "snakemake-logs.txt"]
 
 
 def test_time_is_up_like_a_signal():
