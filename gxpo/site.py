@@ -6,11 +6,19 @@ The site is one small file that the user edits (slurm/site.yaml). Nothing here t
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
 
 from gxpo.errors import UserError
 
@@ -22,7 +30,24 @@ GROUPED = 8  # warm starts that share a job, in turns; as group-components in th
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.,-]*$")]
 GpuType = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.]+$")]
+Features = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.,&|*()\[\]:-]+$")]
 Options = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_=:,./@%+ -]*$")]
+
+# Options that Snakemake's plugin sets itself. In `extra` it refuses them where nobody sees it: no
+# job is submitted, and Snakemake waits for ever.
+SET_OTHERWISE = {
+    "use the key constraint": "--constraint -C",
+    "use the key qos": "--qos -q",
+    "use the key account": "--account -A",
+    "use the keys partition and cpu_partition": "--partition -p",
+    "use resources.mem_gb of the model": "--mem --mem-per-cpu",
+    "use resources.hours of the model": "--time -t",
+    "use resources.gpu of the model and the key gpu_type": "--gpus -G --gres",
+    "use threads of the model": "--cpus-per-task -c --cpus-per-gpu",
+    "a job is one task on one node": "--ntasks -n --ntasks-per-gpu --nodes -N",
+    "Snakemake sets it": "--job-name -J --output -o --error -e --parsable --export --comment "
+    "--workdir -D --clusters -M",
+}
 
 
 class Site(BaseModel):
@@ -34,6 +59,8 @@ class Site(BaseModel):
     cpu_partition: Name | None = None
     account: Name | None = None
     gpu_type: GpuType | None = None
+    constraint: Features | None = None
+    qos: Name | None = None
     extra: Options = ""
     walltime_scale: float = Field(default=1.0, gt=0)
     max_hours: float | None = Field(default=None, gt=0)
@@ -42,10 +69,26 @@ class Site(BaseModel):
     scratch: Path | None = None
     setup: list[str] = []
 
+    @field_validator("extra")
+    @classmethod
+    def _leaves_the_plugins_options_alone(cls, extra: str) -> str:
+        for instead, options in SET_OTHERWISE.items():
+            for option in options.split():
+                if re.search(_pattern(option), extra):
+                    raise ValueError(f"{option} is not allowed here: {instead}")
+        return extra
+
     @property
     def setup_commands(self) -> str:
         """What a job's shell runs first. Module systems read unset variables."""
         return f"set +u; {'; '.join(self.setup)}; set -u; " if self.setup else ""
+
+
+def _pattern(option: str) -> str:
+    """What finds an option of sbatch; no less than the plugin finds, which looks inside words."""
+    if option.startswith("--"):
+        return rf"{option}(?![\w-])"
+    return option if option == "-J" else rf"(^|\s){option}|{option}\s"
 
 
 def read_site(path: Path) -> Site:
@@ -86,7 +129,7 @@ def request(
         longest /= GROUPED  # the group asks for the sum
     mem_gb = asked["mem_gb"] * (1 + (attempt - 1) / 2)
     partition = site.partition if gpu else site.cpu_partition or site.partition
-    return {
+    asked_for = {
         "gpu": gpu,
         "gpu_model": (site.gpu_type or "") if gpu else "",
         "tasks_per_gpu": 0,  # a job is one task, which starts what processes it needs
@@ -97,6 +140,6 @@ def request(
         "slurm_account": site.account or "",
         "slurm_extra": site.extra,
     }
-
-
-REQUESTS = tuple(request(Site(), {}, "train"))
+    # An empty one of these would be passed to sbatch as it is.
+    named = {"constraint": site.constraint, "qos": site.qos}
+    return asked_for | {key: value for key, value in named.items() if value}

@@ -243,7 +243,7 @@ def test_slurm(raw, monkeypatch, commands, workdir):
     monkeypatch.setattr(services, "find_spec", lambda _: "there")
     raw["models"]["tiny"]["resources"] = {"gpu": 2, "mem_gb": 10, "hours": 3}
     config = complete_config(raw)
-    site = Site(partition="gpu", account="mine", gpu_type="a100", extra="--qos=low")
+    site = Site(partition="gpu", account="mine", gpu_type="a100", extra="--nice=5", qos="low")
     commands(
         sinfo="echo 'gpu*|1-00:00:00'; echo 'cpu|infinite'; echo 'gpu*|1-00:00:00'",
         sbatch='echo "$@" >> arguments',
@@ -252,8 +252,8 @@ def test_slurm(raw, monkeypatch, commands, workdir):
     assert levels(services.slurm(config, site)) == [OK, OK]
     first, last = Path("arguments").read_text().splitlines()
     assert first == (
-        "--test-only --cpus-per-task=2 --mem=10000M --time=180 --ntasks=1 --qos=low "
-        "--gpus=a100:2 --partition=gpu --account=mine --wrap=true"
+        "--test-only --cpus-per-task=2 --mem=10000M --time=180 --ntasks=1 --nice=5 "
+        "--gpus=a100:2 --partition=gpu --account=mine --qos=low --wrap=true"
     )
     assert "--mem=25000M --time=720" in last
 

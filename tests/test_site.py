@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -59,6 +60,9 @@ def test_the_sites_settings_reach_the_request():
     assert (on_cpu["slurm_partition"], on_cpu["gpu_model"]) == ("cpu", "")  # no GPU, no type of it
     assert on_gpu["slurm_account"] == on_cpu["slurm_account"] == "me"
     assert request(Site(partition="all"), TINY, "train")["slurm_partition"] == "all"
+    chosen = request(Site(constraint="nvlink&ib", qos="low"), TINY, "train")
+    assert (chosen["constraint"], chosen["qos"]) == ("nvlink&ib", "low")
+    assert not {"constraint", "qos"} & on_gpu.keys()  # an empty one would reach sbatch
     assert request(Site(walltime_scale=0.5), BIG, "train")["runtime"] == 24 * 60
     assert Site(setup=["module load cuda", "x=1"]).setup_commands == (
         "set +u; module load cuda; x=1; set -u; "
@@ -73,6 +77,28 @@ def test_the_file_of_the_repository_is_valid_as_shipped_and_with_every_example(t
     filled = read_site(site_file(tmp_path, uncommented))
     assert all(getattr(filled, name) != getattr(Site(), name) for name in ("partition", "scratch"))
     assert set(yaml.safe_load(uncommented)) == set(Site.model_fields)
+    plugin = pytest.importorskip("snakemake_executor_plugin_slurm.validation")
+    resources = SimpleNamespace(**request(filled, BIG, "train"))
+    plugin.validate_slurm_extra(SimpleNamespace(resources=resources))  # raises where it refuses
+
+
+def test_what_the_plugin_refuses_is_refused_at_once(tmp_path):
+    plugin = pytest.importorskip("snakemake_executor_plugin_slurm.validation")
+    for pattern in plugin.get_forbidden_slurm_options():
+        for form in pattern.split("|"):
+            option = re.match(r"--?[A-Za-z-]+", form).group(0)
+            for extra in (f"{option} x", f"--nice=5 {option} x", f"{option}=x"):
+                if re.search(pattern, extra):
+                    with pytest.raises(UserError, match=f"extra: .*{option} is not allowed here"):
+                        read_site(site_file(tmp_path, f"extra: {extra}"))
+
+
+@pytest.mark.parametrize(
+    "extra",
+    ["--nice=5 --mail-type=FAIL", "--gpus-per-node=2", "--mem-bind=local", "--exclude=a-n1"],
+)
+def test_other_options_are_left_to_the_user(tmp_path, extra):
+    assert read_site(site_file(tmp_path, f"extra: {extra}")).extra == extra
 
 
 @pytest.mark.parametrize(
@@ -82,6 +108,9 @@ def test_the_file_of_the_repository_is_valid_as_shipped_and_with_every_example(t
         ("max_hours: -1", "max_hours: Input should be greater than 0"),
         ("partition: 'a; rm -rf ~'", "partition: String should match"),
         ("extra: --comment=$(id)", "extra: String should match"),
+        ("extra: --constraint=nvlink", "--constraint is not allowed here: use the key constraint"),
+        ("extra: --nice=5 -qlow", "-q is not allowed here: use the key qos"),
+        ("constraint: a b", "constraint: String should match"),
         ("- a", "top level: "),
         ("a: [", "not valid YAML"),
     ],

@@ -96,9 +96,9 @@ def _refusal(asked: dict[str, Any], limits: dict[str, float]) -> str | None:
     if asked["gpu"]:
         kind = f"{asked['gpu_model']}:" if asked["gpu_model"] else ""
         options.append(f"--gpus={kind}{asked['gpu']}")
-    for name in ("partition", "account"):
-        if asked[f"slurm_{name}"]:
-            options.append(f"--{name}={asked[f'slurm_{name}']}")
+    names = ("slurm_partition", "slurm_account", "constraint", "qos")
+    named = {name.removeprefix("slurm_"): asked.get(name) for name in names}
+    options += [f"--{name}={value}" for name, value in named.items() if value]
     code, answer = _run("sbatch", "--test-only", *options, "--wrap=true")
     return f"sbatch {' '.join(options)}: {answer}" if code else None
 

@@ -17,7 +17,7 @@ def asked(stage):
             SITE, CONFIG["models"][wildcards.model], stage, attempt
         )[key]
 
-    return {key: resource(key) for key in REQUESTS}
+    return {key: resource(key) for key in request(SITE, {}, stage)}
 
 
 def cpus(stage):
