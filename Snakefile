@@ -27,7 +27,7 @@ from gxpo.prepare import model_record, used_benchmarks
 from gxpo.problems import problem_file
 from gxpo.redaction import redact
 from gxpo.registry import method_file
-from gxpo.site import read_site, request
+from gxpo.site import request, use_site
 from gxpo.slurm import end_orphans
 
 # `gxpo` of the same environment, whether or not it is activated.

@@ -39,7 +39,7 @@ from gxpo.errors import UserError
 from gxpo.launch import is_launched, launch
 from gxpo.live import HTTP
 from gxpo.redaction import redact
-from gxpo.site import SITE, read_site
+from gxpo.site import use_site
 from gxpo.slurm import seconds_left
 
 app = typer.Typer(
@@ -67,10 +67,8 @@ def doctor(
 ) -> None:
     """Tell what would stop a run on this machine or cluster: a line a check, ok, warning or
     problem with what to do. Changes nothing. Exit code 1 where there is a problem."""
+    site = use_site()
     checked = configuration.read_config(config) if config else None
-    site = read_site(Path(os.environ.get("GXPO_SITE", SITE)))
-    if site.scratch:  # as the pipeline does, before anything reads it
-        os.environ.setdefault("HF_HOME", str(site.scratch / "huggingface"))
     os.environ.update(HTTP)
     from gxpo.doctor import PROBLEM, examine
 
@@ -99,6 +97,7 @@ def prepare(
 ) -> None:
     """Fetch the problem sets and models of a configuration, where there is network; the rest of
     the pipeline needs none. Commit config/hub.lock.yaml, which pins what was fetched."""
+    use_site()
     checked = configuration.read_config(config)
     from gxpo.prepare import prepare as run
 
@@ -171,6 +170,7 @@ def train(
     ] = None,
 ) -> None:
     """Train one cell: model x method label x seed. Resumes what a killed run left."""
+    use_site()
     checked = configuration.read_config(config)
     cell = configuration.get_cell(checked, model, label, seed)
     stay_offline()
@@ -186,6 +186,7 @@ def train(
 @app.command()
 def evaluate(config: Config, model: Model, label: Label, seed: Seed) -> None:
     """Evaluate every checkpoint of one trained cell: sampled pass@1 through lm-eval."""
+    use_site()
     cell = configuration.get_cell(configuration.read_config(config), model, label, seed)
     stay_offline()
     with working_on(cell, "evaluate"):

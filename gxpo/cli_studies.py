@@ -11,6 +11,7 @@ import typer
 from gxpo import config as configuration
 from gxpo.cli_process import Config, quick_imports, stay_offline
 from gxpo.errors import UserError
+from gxpo.site import use_site
 
 app = typer.Typer()
 
@@ -21,6 +22,7 @@ def surrogate(
     model: Annotated[str | None, typer.Option(help="a label under models:; default: first")] = None,
 ) -> None:
     """Measure how well GXPO predicts K real steps: closed forms, and the policy MODEL."""
+    use_site()
     checked = configuration.read_config(config)
     stay_offline()
     with quick_imports():

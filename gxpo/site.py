@@ -6,6 +6,7 @@ The site is one small file that the user edits (slurm/site.yaml). Nothing here t
 from __future__ import annotations
 
 import math
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -81,7 +82,23 @@ class Site(BaseModel):
     @property
     def setup_commands(self) -> str:
         """What a job's shell runs first. Module systems read unset variables."""
-        return f"set +u; {'; '.join(self.setup)}; set -u; " if self.setup else ""
+        return "\n".join(["set +u", *self.setup, "set -u", ""]) if self.setup else ""
+
+
+def use_site() -> Site:
+    """The settings of slurm/site.yaml, or of the file that GXPO_SITE names: absolute, or relative
+    to the repository. Its ``scratch`` gets the hub's cache, unless HF_HOME says where that is: to
+    be called before anything imports the hub's library, which a method's file may do.
+
+    Raises UserError."""
+    named = os.environ.get("GXPO_SITE")
+    path = SITE.parent.parent / named if named else SITE
+    if named and not path.is_file():
+        raise UserError(f"GXPO_SITE is {named!r}: there is no file {path}")
+    site = read_site(path)
+    if site.scratch:
+        os.environ.setdefault("HF_HOME", str(site.scratch / "huggingface"))
+    return site
 
 
 def _pattern(option: str) -> str:

@@ -350,7 +350,7 @@ def healthy(raw, monkeypatch, commands):
     raw["models"]["tiny"]["parameters"] = 0.0001
     Path("config.yaml").write_text(yaml.safe_dump(raw))
     Path("site.yaml").write_text("partition: gpu\n")
-    monkeypatch.setenv("GXPO_SITE", "site.yaml")
+    monkeypatch.setenv("GXPO_SITE", str(Path("site.yaml").resolve()))
     return Path("config.yaml")
 
 

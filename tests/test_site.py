@@ -8,12 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, small_config
 from hypothesis import given
 from hypothesis import strategies as st
+from test_cli import run
 
 from gxpo.errors import UserError
-from gxpo.site import GROUPED, Site, read_site, request
+from gxpo.site import GROUPED, Site, read_site, request, use_site
 
 BIG = {"path": "big", "resources": {"gpu": 4, "mem_gb": 96, "hours": 48}, "threads": 3}
 TINY = {"architecture": "qwen2"}
@@ -65,7 +66,7 @@ def test_the_sites_settings_reach_the_request():
     assert not {"constraint", "qos"} & on_gpu.keys()  # an empty one would reach sbatch
     assert request(Site(walltime_scale=0.5), BIG, "train")["runtime"] == 24 * 60
     assert Site(setup=["module load cuda", "x=1"]).setup_commands == (
-        "set +u; module load cuda; x=1; set -u; "
+        "set +u\nmodule load cuda\nx=1\nset -u\n"
     )
 
 
@@ -122,8 +123,59 @@ def test_a_wrong_site_file_is_one_line(tmp_path, text, said):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "lines", [["export x=1  # of the site"], ["export x=1;"], ["if true; then\n  export x=1\nfi\n"]]
+)
+def test_setup_lines_are_whole_lines(lines):
+    command = Site(setup=[*lines, "y=$unset"]).setup_commands + "echo $x; echo $unset"
+    done = subprocess.run(["bash", "-euc", command], capture_output=True, text=True)
+    assert done.stdout == "1\n"
+    assert "unset: unbound variable" in done.stderr  # not of y=: module systems read such
+    assert done.returncode != 0
+
+
 def test_a_missing_site_file_sets_nothing(tmp_path):
     assert read_site(tmp_path / "none.yaml") == Site()
+
+
+def test_a_site_file_that_is_named_must_be_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("GXPO_SITE", str(tmp_path / "none.yaml"))
+    with pytest.raises(UserError, match=r"GXPO_SITE is .*none.yaml"):
+        use_site()
+    monkeypatch.setenv("GXPO_SITE", "slurm/site.yaml")  # of the repository, wherever this runs
+    monkeypatch.chdir(tmp_path)
+    assert use_site() == Site()
+    monkeypatch.setenv("GXPO_SITE", str(site_file(tmp_path, "qos: low")))
+    assert use_site() == Site(qos="low")
+    monkeypatch.delenv("GXPO_SITE")
+    assert use_site() == Site()
+
+
+CELL = ("--model", "tiny", "--label", "grpo", "--seed", "0")
+
+
+@pytest.mark.parametrize(
+    ("command", "stage"),
+    [
+        (("prepare", "config.yaml"), "gxpo.prepare.prepare"),
+        (("train", "config.yaml", *CELL), "gxpo.train.train"),
+        (("evaluate", "config.yaml", *CELL), "gxpo.evaluate.evaluate"),
+        (("surrogate", "config.yaml"), "gxpo.surrogate.surrogate"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_every_command_uses_the_hubs_cache_on_the_sites_scratch(
+    workdir, monkeypatch, command, stage
+):
+    (workdir / "config.yaml").write_text(yaml.safe_dump(small_config(workdir)))
+    monkeypatch.setenv("GXPO_SITE", str(site_file(workdir, "scratch: /scratch/me")))
+    seen = []
+    monkeypatch.setattr(stage, lambda *_: [seen.append(os.environ["HF_HOME"])][:0])
+    monkeypatch.setenv("HF_HOME", "/mine")
+    assert run(monkeypatch, *command) == 0
+    monkeypatch.delenv("HF_HOME")
+    assert run(monkeypatch, *command) == 0
+    assert seen == ["/mine", "/scratch/me/huggingface"]
 
 
 def test_the_profile_asks_for_what_the_models_say(tmp_path):

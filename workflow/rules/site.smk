@@ -1,12 +1,11 @@
 # What jobs ask a cluster for: the model's `resources`, within the limits of slurm/site.yaml.
 
-SITE = read_site(
-    Path(os.environ.get("GXPO_SITE", os.path.join(workflow.basedir, "slurm/site.yaml")))
-)
+try:
+    SITE = use_site()
+except UserError as error:
+    raise WorkflowError(redact(str(error)))
 SETUP = SITE.setup_commands
 CHECKPOINT_MINUTES = SITE.checkpoint_minutes
-if SITE.scratch:
-    os.environ.setdefault("HF_HOME", str(SITE.scratch / "huggingface"))
 
 
 def asked(stage):
