@@ -90,14 +90,22 @@ class Faults:
         state = self.cluster.job(job).get("JobState")
         return None if state in (None, "PENDING", "RUNNING", "COMPLETING") else state
 
+    def restarts(self, job):
+        """How often Slurm has queued a job again."""
+        return int(self.cluster.job(job).get("Restarts", 0))
+
     def scancel(self):
         cell, job, steps = self.victim()
         self.cluster.client("scancel", job)
+        state = self.matrix.wait_for(lambda: self.end_state(job), f"the end of job {job}", 120)
+        assert state == "CANCELLED", f"job {job} has ended {state} before it was cancelled"
         self.note("scancel of a running cell", f"{name_of(cell)}, step {steps}")
 
     def requeue(self):
         cell, job, steps = self.victim(most=4)
+        before = self.restarts(job)
         self.cluster.client("scontrol", "requeue", job)
+        self.matrix.wait_for(lambda: self.restarts(job) > before, f"the requeue of {job}", 120)
         self.note("scontrol requeue", f"{name_of(cell)}, step {steps}")
         self.wait_for_the_end_of(cell)
 
