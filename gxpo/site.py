@@ -134,7 +134,8 @@ def request(
     mem_mb and runtime (minutes) grow with ``attempt`` (1, 2, ...), up to the site's limits: memory
     by half of itself each time, runtime by all of itself. Strings are empty where the cluster's
     default is meant. Evaluation is one process, on one GPU at most; a warm start needs none. The
-    model's ``threads`` are those of a process, of which there is one per GPU.
+    model's ``threads`` are those of a process, of which there is one per GPU. Raises UserError
+    where training would stop for its walltime as soon as it has started.
     """
     made_here = "architecture" in model_entry
     asked = (TINY if made_here else DEFAULT) | model_entry.get("resources", {})
@@ -144,6 +145,13 @@ def request(
     longest = site.max_hours or math.inf
     if stage == "warmstart":
         longest /= GROUPED  # the group asks for the sum
+    runtime = max(1, math.floor(60 * min(hours, longest)))
+    if stage == "train" and runtime <= site.checkpoint_minutes:
+        raise UserError(
+            f"a training job of {runtime} minutes (resources.hours times walltime_scale, at most "
+            f"max_hours) would stop after a step: it must be longer than "
+            f"checkpoint_minutes = {site.checkpoint_minutes:g} of the site"
+        )
     mem_gb = asked["mem_gb"] * (1 + (attempt - 1) / 2)
     partition = site.partition if gpu else site.cpu_partition or site.partition
     asked_for = {
@@ -152,7 +160,7 @@ def request(
         "tasks_per_gpu": 0,  # a job is one task, which starts what processes it needs
         "cpus_per_task": model_entry.get("threads", 1) * max(1, gpu),
         "mem_mb": round(1000 * min(mem_gb, site.max_mem_gb or math.inf)),
-        "runtime": max(1, math.floor(60 * min(hours, longest))),
+        "runtime": runtime,
         "slurm_partition": partition or "",
         "slurm_account": site.account or "",
         "slurm_extra": site.extra,

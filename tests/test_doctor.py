@@ -250,11 +250,12 @@ def test_slurm(raw, monkeypatch, commands, workdir):
     )
     assert services.slurm_answers()
     assert levels(services.slurm(config, site)) == [OK, OK]
-    first, last = Path("arguments").read_text().splitlines()
+    first, alone, last, _ = Path("arguments").read_text().splitlines()
     assert first == (
         "--test-only --cpus-per-task=2 --mem=10000M --time=180 --ntasks=1 --nice=5 "
         "--gpus=a100:2 --partition=gpu --account=mine --qos=low --wrap=true"
     )
+    assert "--gpus=a100:1" in alone  # evaluation: one process
     assert "--mem=25000M --time=720" in last
 
     # A job that is too long waits for ever; the last retry asks for four times the hours.
@@ -264,7 +265,10 @@ def test_slurm(raw, monkeypatch, commands, workdir):
     for partition in ("gpu", None):  # which is the default
         _, finding = services.slurm(config, Site(partition=partition))
         assert finding.level == WARNING
-        assert "tiny, retry 3: it asks for 1680 minutes, the partition allows 1440" in finding.text
+        assert (
+            "tiny, retry 3: train: it asks for 1680 minutes, the partition allows 1440"
+            in finding.text
+        )
     assert levels(services.slurm(config, Site(partition="gpu", max_hours=24))) == [OK, OK]
     assert levels(services.slurm(config, Site(partition="cpu,gpu"))) == [OK, OK]
 
@@ -288,6 +292,34 @@ def test_slurm(raw, monkeypatch, commands, workdir):
     assert finding.level == PROBLEM
     assert "Unable to contact slurm controller" in finding.text
     assert levels(services.slurm(config, Site())) == [WARNING]
+
+
+def test_jobs_without_gpus_are_tried_on_their_partition(raw, monkeypatch, commands, workdir):
+    monkeypatch.setattr(services, "find_spec", lambda _: "there")
+    made = {"architecture": "qwen2", "resources": {"gpu": 1, "hours": 1}}
+    raw["models"] = {"made": made, **{f"made{i}": made for i in range(9)}}
+    config, site = complete_config(raw), Site(partition="gpu", cpu_partition="cpu")
+    commands(sinfo="echo 'gpu*|infinite'; echo 'cpu|12:00:00'", sbatch='echo "$@" >> arguments')
+    _, finding, *others = services.slurm(config, site)
+    assert {other.level for other in others} == {WARNING}
+    first = Path("arguments").read_text().splitlines()[:3]
+    assert ["--gpus=1" in line for line in first] == [True, True, False]
+    assert "--time=480" in first[2]  # eight of them take turns
+    assert "--partition=cpu" in first[2]
+    assert finding.level == WARNING
+    assert "made, retry 3: warmstart: it asks for 1920 minutes, the partition allows 720" in (
+        finding.text
+    )
+    commands(sbatch='case "$*" in *partition=cpu*) echo "no such account" >&2; exit 1;; esac')
+    _, finding, *_ = services.slurm(config, site)
+    assert finding.level == PROBLEM
+    assert "made: warmstart: sbatch" in finding.text
+    assert "no such account" in finding.text
+
+    commands(sbatch="exit 0")
+    _, finding, *_ = services.slurm(config, Site(partition="gpu", checkpoint_minutes=60))
+    assert finding.level == PROBLEM
+    assert "longer than checkpoint_minutes = 60" in finding.text
 
 
 def test_retries_are_those_of_the_profile():

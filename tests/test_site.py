@@ -45,6 +45,15 @@ def test_memory_and_time_grow_with_the_attempt_up_to_the_sites_limits(attempt):
     assert capped["mem_mb"] == (96_000 if attempt == 1 else 100_000)
 
 
+def test_a_walltime_in_which_training_would_stop_at_once_is_refused():
+    """It stops checkpoint_minutes before the end: of an attempt, a step would be left."""
+    short = Site(max_hours=0.5, checkpoint_minutes=30)
+    with pytest.raises(UserError, match=r"max_hours\) .* checkpoint_minutes = 30 of the site"):
+        request(short, BIG, "train")
+    assert request(short, BIG, "evaluate")["runtime"] == 30  # which writes part after part
+    assert request(Site(max_hours=0.5, checkpoint_minutes=29), BIG, "train")["runtime"] == 30
+
+
 def test_warm_starts_that_share_a_job_fit_into_its_time_together():
     profile = yaml.safe_load((ROOT / "slurm" / "config.yaml").read_text())
     assert profile["group-components"] == [f"warmstarts={GROUPED}"]

@@ -11,9 +11,10 @@ from importlib.util import find_spec
 from typing import Any
 
 from gxpo.doctor.finding import OK, PROBLEM, WARNING, Finding
+from gxpo.errors import UserError
 from gxpo.live import tracking_server
 from gxpo.redaction import redact
-from gxpo.site import Site, request
+from gxpo.site import GROUPED, Site, request
 from gxpo.slurm import ANSWER_SECONDS, parse_time
 
 PLUGIN = "snakemake_executor_plugin_slurm"
@@ -71,17 +72,35 @@ def _limits(answer: str) -> dict[str, float]:
 
 
 def _jobs(config: dict[str, Any] | None, site: Site, limits: dict[str, float]) -> Iterator[Finding]:
-    """Whether Slurm would take each model's training jobs, the first attempt and the last retry,
-    which asks for more. Nothing is queued."""
-    for label, entry in (config["models"] if config else {}).items():
-        if refusal := _refusal(request(site, entry, "train"), limits):
+    """Whether Slurm would take each model's jobs, the first attempt and the last retry, which asks
+    for more. Nothing is queued."""
+    models = config["models"] if config else {}
+    group = min(GROUPED, sum("architecture" in entry for entry in models.values()))
+    for label, entry in models.items():
+        if refusal := _first_refusal(site, entry, 1, group, limits):
             remedy = "mend slurm/site.yaml, or resources of the model"
             yield Finding(PROBLEM, "job", f"{label}: {refusal}: {remedy}")
-        elif refusal := _refusal(request(site, entry, "train", 1 + RETRIES), limits):
+        elif refusal := _first_refusal(site, entry, 1 + RETRIES, group, limits):
             remedy = "set max_hours and max_mem_gb in slurm/site.yaml"
             yield Finding(WARNING, "job", f"{label}, retry {RETRIES}: {refusal}: {remedy}")
         else:
             yield Finding(OK, "job", f"{label}: Slurm would take it")
+
+
+def _first_refusal(
+    site: Site, entry: dict[str, Any], attempt: int, group: int, limits: dict[str, float]
+) -> str | None:
+    """Why one of a model's jobs would not run, or None. group: warm starts that share a job."""
+    for stage in ("train", "evaluate", *(["warmstart"] if "architecture" in entry else [])):
+        try:
+            asked = request(site, entry, stage, attempt)
+        except UserError as error:
+            return str(error)
+        if stage == "warmstart":  # they take turns, and the job asks for the time of all
+            asked["runtime"] *= group
+        if refusal := _refusal(asked, limits):
+            return f"{stage}: {refusal}"
+    return None
 
 
 def _refusal(asked: dict[str, Any], limits: dict[str, float]) -> str | None:

@@ -2,6 +2,8 @@
 
 try:
     SITE = use_site()
+    for entry in CONFIG["models"].values() if workflow.is_main_process else ():
+        request(SITE, entry, "train")
 except UserError as error:
     raise WorkflowError(redact(str(error)))
 SETUP = SITE.setup_commands
