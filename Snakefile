@@ -55,6 +55,9 @@ except UserError as error:
 RESULTS = f"results/{CONFIG['name']}"
 UNFINISHED = f"{RESULTS}/tables-unfinished"
 RESOLVED = f"{RESULTS}/config.yaml"  # what the rules read: --config overrides included
+if workflow.is_main_process:
+    # Its jobs read no other file: the user's may be edited, or half saved, before they start.
+    workflow.config_settings.configfiles = [Path(RESOLVED).resolve()]
 JOBS_RECORD = f"{RESULTS}/snakemake-logs.txt"
 CELL = str(cell_folder(CONFIG["name"], "{model}", "{label}", "{seed}"))
 

@@ -129,17 +129,18 @@ def read_site(path: Path) -> Site:
 def request(
     site: Site, model_entry: dict[str, Any], stage: str, attempt: int = 1
 ) -> dict[str, Any]:
-    """What a job of ``stage`` (warmstart, train, evaluate) asks for, by Snakemake's names.
+    """What a job of ``stage`` (warmstart, train, evaluate, surrogate) asks for, by name.
 
     mem_mb and runtime (minutes) grow with ``attempt`` (1, 2, ...), up to the site's limits: memory
     by half of itself each time, runtime by all of itself. Strings are empty where the cluster's
-    default is meant. Evaluation is one process, on one GPU at most; a warm start needs none. The
-    model's ``threads`` are those of a process, of which there is one per GPU. Raises UserError
-    where training would stop for its walltime as soon as it has started.
+    default is meant. Evaluation and surrogate are one process, on one GPU at most; a warm
+    start needs none. The model's ``threads`` are those of a process, of which there is one per GPU.
+
+    Raises UserError where training would stop for its walltime as soon as it has started.
     """
     made_here = "architecture" in model_entry
     asked = (TINY if made_here else DEFAULT) | model_entry.get("resources", {})
-    most = {"train": asked["gpu"], "evaluate": 1, "warmstart": 0}[stage]
+    most = {"train": asked["gpu"], "evaluate": 1, "surrogate": 1, "warmstart": 0}[stage]
     gpu = min(asked["gpu"], most)
     hours = asked["hours"] * site.walltime_scale * attempt
     longest = site.max_hours or math.inf

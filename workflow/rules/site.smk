@@ -10,19 +10,19 @@ SETUP = SITE.setup_commands
 CHECKPOINT_MINUTES = SITE.checkpoint_minutes
 
 
-def asked(stage):
-    """The resources of a stage's jobs; more on every attempt."""
+def asked(stage, model=None):
+    """The resources of a stage's jobs; more on every attempt. model: default is the wildcard's."""
 
     def resource(key):
         return lambda wildcards, attempt: request(
-            SITE, CONFIG["models"][wildcards.model], stage, attempt
+            SITE, CONFIG["models"][model or wildcards.model], stage, attempt
         )[key]
 
     return {key: resource(key) for key in request(SITE, {}, stage)}
 
 
-def cpus(stage):
+def cpus(stage, model=None):
     """The same for a run on this machine: the profile caps threads, so they are also a resource."""
-    return lambda wildcards: request(SITE, CONFIG["models"][wildcards.model], stage)[
-        "cpus_per_task"
-    ]
+    return lambda wildcards: request(
+        SITE, CONFIG["models"][model or wildcards.model], stage
+    )["cpus_per_task"]

@@ -2,13 +2,19 @@
 # `snakemake --cores 2 surrogate`.
 
 
+FIRST = cells(CONFIG)[0]  # whose model gxpo surrogate takes
+
+
 rule surrogate:
     input:
-        # of the configuration's first model, like gxpo surrogate
-        [FETCHED.get(c.model_path, c.model_path) for c in cells(CONFIG)[:1]],
+        policy=FETCHED.get(FIRST.model_path, FIRST.model_path),
+        problems=problem_files([CONFIG["train"]["problems"]]),
     output:
         multiext(f"{RESULTS}/surrogate/surrogate", ".csv", ".md", ".png", ".pdf"),
     log:
         f"{RESULTS}/logs/surrogate.log",
+    threads: cpus("surrogate", FIRST.model)
+    resources:
+        **asked("surrogate", FIRST.model),
     shell:
-        "gxpo surrogate {RESOLVED} 2>&1 | tee {log}"
+        "{SETUP}gxpo surrogate {RESOLVED} 2>&1 | tee {log}"
