@@ -76,11 +76,12 @@ def newest_whole(
 
 
 def delete_torn(state: Path) -> None:
-    """Delete what is not whole: checkpoints without a manifest, files of ``write_atomically``."""
+    """Delete what is not whole: checkpoints without a manifest, files of ``write_atomically``,
+    those of an evaluation among them."""
     for checkpoint in _folders(state):
         if not (checkpoint / MANIFEST).exists():
             shutil.rmtree(checkpoint)
-    for file in [*state.glob("*.partial"), *state.parent.glob("*.partial")]:
+    for file in [*state.rglob("*.partial"), *state.parent.glob("*.partial")]:
         file.unlink()
 
 

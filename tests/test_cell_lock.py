@@ -171,11 +171,15 @@ def test_a_full_disk_is_named_and_what_was_being_written_makes_room(tmp_path, ca
         (folder / "model.safetensors").write_bytes(b"0" * 1000)
     (whole / "manifest.json").write_text("{}")
     (tmp_path / "run.json.12.partial").write_text("{")
+    (tmp_path / "state" / "evaluation").mkdir()
+    (tmp_path / "state" / "evaluation" / "4-words.json.gz.12.partial").write_bytes(b"0" * 1000)
+    (tmp_path / "state" / "evaluation" / "2-words.json.gz").write_bytes(b"0")
     reason = disk_full(no_space(cause=cause), tmp_path)
     assert reason.startswith("the disk is full, or its quota is used up, while writing under")
     assert not torn.exists()
     assert whole.exists()
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(tmp_path.rglob("*.partial"))
+    assert (tmp_path / "state" / "evaluation" / "2-words.json.gz").exists()
 
 
 @pytest.mark.parametrize("numbers", [1, 1_000_000])

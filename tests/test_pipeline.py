@@ -123,6 +123,14 @@ def test_the_whole_pipeline(folder):
     third = snakemake(folder, *configfile)
     assert "Nothing to be done" in third.stdout + third.stderr
 
+    # What jobs ask a cluster for is no setting: not of a warm start, not of a cell.
+    config["models"]["tiny"]["resources"] = {"mem_gb": 2, "hours": 1}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    asked = snakemake(folder, *configfile, "-n")
+    assert "rule report:" in asked.stdout + asked.stderr  # which shows the configuration
+    assert "rule warmstart:" not in asked.stdout + asked.stderr
+    assert jobs(asked) == []
+
     # Editing a method's file reruns that method's cells and no other.
     with (folder / "mine.py").open("a") as file:
         file.write("\n# edited\n")

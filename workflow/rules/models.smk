@@ -12,6 +12,9 @@ rule warmstart:
     resources:
         **asked("warmstart"),
     params:
-        spec=lambda wildcards: CONFIG["models"][wildcards.model],
+        settings=lambda wildcards: {
+            key: CONFIG["models"][wildcards.model][key]
+            for key in ("architecture", "warmstart_steps")
+        },
     shell:
         "{SETUP}gxpo warmstart {RESOLVED} --model {wildcards.model} 2>&1 | tee {log}"
