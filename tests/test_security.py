@@ -339,14 +339,12 @@ def test_no_secret_reaches_a_cell_or_mlflow(tiny_policy, workdir, monkeypatch, s
     shutil.copy(ROOT / "methods" / "grpo.py", folder / "mine.py")
     raw["methods"]["grpo"]["method"] = str(folder / "mine.py")
     cell = cell_of(raw)
-    trained(tiny_policy, cell_of(raw_config(tiny_policy, "grpo", steps=4)), workdir)
-    from gxpo.runs import write_json
-
-    record = json.loads((cell.folder / "run.json").read_text())
-    write_json(cell.folder / "run.json", record | {"cell": {"method": cell.method}})
+    training.train(cell)
     (cell.folder / "scores.csv").write_text("step,benchmark,pass_at_1\n0,words,0.5\n")
     import_runs(complete_config(raw), workdir / "mlflow.db")
-    assert SECRET not in (cell.folder / "run.json").read_text()
+    written = [path for path in cell.folder.rglob("*") if path.is_file()]
+    assert {"run.json", "metrics.jsonl"} <= {path.name for path in written}
+    assert [path for path in written if SECRET.encode() in path.read_bytes()] == []
     assert SECRET.encode() not in (workdir / "mlflow.db").read_bytes()
     client = MlflowClient(f"sqlite:///{workdir / 'mlflow.db'}")
     (run,) = client.search_runs([client.get_experiment_by_name("test").experiment_id])
