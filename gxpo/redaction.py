@@ -17,7 +17,9 @@ def redact(text: str) -> str:
     """``text`` without the values of environment variables whose names say that they are secret
     (HF_TOKEN, AWS_SECRET_ACCESS_KEY, ...) and without the credentials in ``scheme://user:pw@host``.
     """
-    values = [v for k, v in os.environ.items() if SECRET_NAME.search(k) and len(v) >= SHORTEST]
+    names = [name for name in list(os.environ) if SECRET_NAME.search(name)]
+    found = (os.environ.get(name, "") for name in names)  # another thread may remove one meanwhile
+    values = [value for value in found if len(value) >= SHORTEST]
     for value in sorted(values, key=len, reverse=True):  # one may be part of another
         text = text.replace(value, HIDDEN)
     return CREDENTIALS.sub(rf"\g<1>{HIDDEN}@", text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,7 +11,7 @@ import pandas as pd
 from gxpo.config import Cell, cells
 from gxpo.metrics import read_rows
 from gxpo.registry import accepted_hyperparameters, method_class
-from gxpo.runs import METRICS, PROBLEM_SCORES, RUN, SCORES, status
+from gxpo.runs import METRICS, PROBLEM_SCORES, SCORES, read_run, status
 
 BASELINE_METHOD = "grpo"
 AVERAGE = "average"
@@ -38,7 +37,7 @@ class Results:
     steps: model, label, method, seed and the columns of ``metrics.jsonl``.
     cells: a row for every cell, finished or not: model, label, method, seed, state (finished,
         failed, missing), reason, learning_rate, hyperparameters (a dict, with the method's
-        defaults), run (``run.json`` as a dict; empty where it is missing).
+        defaults), run (``run.json`` as a dict; empty where it is missing or of other settings).
     baseline: the label that others are compared with (the first whose method is grpo), if any.
     """
 
@@ -77,12 +76,15 @@ class Results:
     @cached_property
     def selection_means(self) -> dict[tuple[str, str], float]:
         """(model, label) -> mean over seeds of pass@1 on the selection split at the chosen
-        checkpoints: what learning rates and settings are chosen by."""
+        checkpoints: what learning rates and settings are chosen by. Without labels that lack a
+        seed: where those that went well are all that finished, the mean flatters."""
         if self.scores.empty:
             return {}
         chosen = self.chosen_scores
         judged = chosen[chosen["benchmark"] == SELECTION]
-        return judged.groupby(["model", "label"])["pass_at_1"].mean().to_dict()
+        means = judged.groupby(["model", "label"])["pass_at_1"].mean().to_dict()
+        lacking = set(self.unfinished[["model", "label"]].itertuples(index=False, name=None))
+        return {key: mean for key, mean in means.items() if key not in lacking}
 
 
 def read_results(config: dict[str, Any]) -> Results:
@@ -124,7 +126,6 @@ def read_problem_scores(cell: Cell, steps: list[int]) -> pd.DataFrame:
 
 
 def _about(cell: Cell, state: str, reason: str, defaults: dict[str, Any]) -> dict[str, Any]:
-    file = cell.folder / RUN
     return {
         "model": cell.model,
         "label": cell.label,
@@ -134,7 +135,7 @@ def _about(cell: Cell, state: str, reason: str, defaults: dict[str, Any]) -> dic
         "reason": reason,
         "learning_rate": cell.train["learning_rate"],
         "hyperparameters": defaults | cell.hyperparameters,
-        "run": json.loads(file.read_text(encoding="utf-8")) if file.exists() else {},
+        "run": read_run(cell),
     }
 
 

@@ -14,13 +14,15 @@ state/             both      checkpoints, finished parts of the evaluation, what
 
 from __future__ import annotations
 
+import csv
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from gxpo.atomic import write_atomically
 from gxpo.cell_lock import killed_worker
-from gxpo.config import Cell
+from gxpo.config import Cell, due_labels, evaluation_sets
 from gxpo.redaction import redacted
 
 RUN, METRICS, SCORES, SAMPLES = "run.json", "metrics.jsonl", "scores.csv", "samples.jsonl.gz"
@@ -55,8 +57,44 @@ def status(cell: Cell) -> tuple[str, str]:
     if (folder / FAILURE).exists():
         failure = json.loads((folder / FAILURE).read_text(encoding="utf-8"))
         return "failed", f"{failure['stage']}: {failure['reason']}"
-    if (folder / RUN).exists() and (folder / SCORES).exists():
+    run = read_run(cell)
+    if run and _is_evaluated(cell, run["checkpoints"]):
         return "finished", ""
-    reason = "not evaluated" if (folder / RUN).exists() else "not trained"
+    reason, file = ("not evaluated", SCORES) if run else ("not trained", RUN)
+    if (folder / file).exists():
+        reason += f" with these settings ({file} is of others)"
     killed = killed_worker(folder)
     return "missing", f"{reason}: {killed} was killed, or its node went down" if killed else reason
+
+
+def read_run(cell: Cell) -> dict[str, Any]:
+    """``run.json``; empty where the cell has not been trained, or with other settings than the
+    configuration has now. What is evaluated may have changed: that trains nothing anew."""
+    file = cell.folder / RUN
+    run = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    trained, asked = _training(run.get("cell", {})), _training(asdict(cell))
+    return run if trained == asked or trained == redacted(asked) else {}  # as write_json writes
+
+
+def _training(settings: dict[str, Any]) -> Any:
+    """A cell's settings in JSON's types, without those of the evaluation."""
+    every = settings.get("evaluate", {}).get("every")
+    return json.loads(json.dumps(settings | {"evaluate": every}))
+
+
+def _is_evaluated(cell: Cell, checkpoints: list[int]) -> bool:
+    """Whether ``scores.csv`` has all that is due, with the samples due, and nothing else."""
+    sets = evaluation_sets(cell.evaluate)
+    try:
+        with (cell.folder / SCORES).open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError:
+        return False
+    due = {
+        (step, label)
+        for step in checkpoints
+        for label in due_labels(sets, final=step == checkpoints[-1])
+    }
+    samples = {label: spec["samples"] for label, spec in sets.items()}
+    drawn = {row["benchmark"]: int(row["samples"]) for row in rows}
+    return drawn == samples and due <= {(int(row["step"]), row["benchmark"]) for row in rows}

@@ -33,7 +33,17 @@ from gxpo.progress import progress_bar
 from gxpo.registry import load_method, method_source
 from gxpo.rewards import correct, format_rewards
 from gxpo.rollouts import rollout_arguments
-from gxpo.runs import FAILURE, METRICS, RUN, STATE, checkpoint_steps, write_json
+from gxpo.runs import (
+    FAILURE,
+    METRICS,
+    PROBLEM_SCORES,
+    RUN,
+    SAMPLES,
+    SCORES,
+    STATE,
+    checkpoint_steps,
+    write_json,
+)
 from gxpo.trainer import MethodTrainer
 
 
@@ -224,7 +234,9 @@ def _prepare_state(state: Path, identity: str, scheduled: list[int]) -> Path | N
     neither rows nor checkpoints that are newer."""
     mark, metrics = state / "identity", state / METRICS
     if not mark.exists() or mark.read_text() != identity:
-        (state.parent / RUN).unlink(missing_ok=True)  # no result stands for a state that is gone
+        # no result stands for a state that is gone
+        for result in (RUN, SCORES, PROBLEM_SCORES, SAMPLES):
+            (state.parent / result).unlink(missing_ok=True)
         shutil.rmtree(state, ignore_errors=True)
         state.mkdir(parents=True)
         write_atomically(mark, identity)

@@ -1,6 +1,7 @@
 """Finished cells made up for tests of what is made from them: the answers are known."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -67,21 +68,24 @@ def fabricate(
 def write_evaluation(cell, curve, checkpoints):
     """scores.csv and problems.parquet. Right answers are spread so that the problems differ."""
     sets, scores, problems = evaluation_sets(cell.evaluate), [], []
+    trained = [step for step in checkpoints if step]
+    chosen = max(trained, key=lambda step: (curve(cell, "selection", step), -step))
     for step in checkpoints:
-        for name in due_labels(sets, final=step == checkpoints[-1]):
+        for name in due_labels(sets, final=step in (chosen, checkpoints[-1])):
             value = curve(cell, name, step)
-            counts = np.full(PROBLEMS, round(value * PROBLEMS * SAMPLES) // PROBLEMS)
-            counts[: round(value * PROBLEMS * SAMPLES) % PROBLEMS] += 1
-            means = counts / SAMPLES
+            samples = sets[name]["samples"]
+            counts = np.full(PROBLEMS, round(value * PROBLEMS * samples) // PROBLEMS)
+            counts[: round(value * PROBLEMS * samples) % PROBLEMS] += 1
+            means = counts / samples
             scores.append(
-                {"step": step, "benchmark": name, "problems": PROBLEMS, "samples": SAMPLES}
+                {"step": step, "benchmark": name, "problems": PROBLEMS, "samples": samples}
                 | {"pass_at_1": value, "pass_at_1_se": means.std(ddof=1) / PROBLEMS**0.5}
                 | {"pass_at_n": (counts > 0).mean(), "pass_at_n_se": 0.0}
                 | {"tokens_per_second": 1000.0, "generation_seconds": 1.0, "other_seconds": 0.1}
             )
             problems.append(
                 pd.DataFrame({"step": step, "benchmark": name, "correct": counts}).assign(
-                    problem=[f"{name}-{i}" for i in range(PROBLEMS)], samples=SAMPLES
+                    problem=[f"{name}-{i}" for i in range(PROBLEMS)], samples=samples
                 )
             )
     pd.DataFrame(scores).to_csv(cell.folder / SCORES, index=False)
@@ -92,7 +96,7 @@ def write_evaluation(cell, curve, checkpoints):
 def run_record(cell, checkpoints):
     """run.json with the keys of a trained cell's."""
     return {
-        "cell": {"label": cell.label, "model": cell.model, "seed": cell.seed},
+        "cell": asdict(cell),
         "identity": "a" * 64,
         "checkpoints": checkpoints,
         "git_commit": "0123456789abcdef0123456789abcdef01234567",

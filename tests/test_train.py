@@ -10,7 +10,7 @@ import gxpo.train as training
 from gxpo.config import complete_config, get_cell
 from gxpo.errors import CellError
 from gxpo.metrics import COLUMNS, read_rows
-from gxpo.runs import checkpoint_steps
+from gxpo.runs import checkpoint_steps, status
 
 TIMES = ("rollout_seconds", "update_seconds", "train_seconds")
 
@@ -89,11 +89,15 @@ def test_no_learning_signal_fails_the_cell(tiny_policy, workdir, monkeypatch):
 def test_a_state_of_other_settings_is_discarded(tiny_policy, workdir):
     first = cell_of(tiny_policy)
     training.train(first)
+    for name in ("scores.csv", "problems.parquet", "samples.jsonl.gz"):
+        (first.folder / name).write_text("of the first training")
     changed = small_config(tiny_policy)["train"] | {"learning_rate": 2e-3}
     second = cell_of(tiny_policy, train=changed)
     training.train(second)
     assert len(rows_of(second)) == 6
     assert rows_of(second)[0]["learning_rate"] == 2e-3
+    assert status(second) == ("missing", "not evaluated")  # nothing of the first remains
+    assert not list(second.folder.glob("*.parquet")) + list(second.folder.glob("*.gz"))
 
 
 def test_checkpoint_steps():
