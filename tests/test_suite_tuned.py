@@ -3,8 +3,9 @@
 import pytest
 from fabricate import comparison_config, fabricate
 
-from gxpo.config import complete_config
+from gxpo.config import complete_config, get_cell
 from gxpo.results import read_results
+from gxpo.runs import record_failure
 from gxpo.tables.suite_tuned import tuned
 
 LABELS = {
@@ -60,7 +61,52 @@ def test_equal_compute_stops_both_at_the_same_passes(workdir):
 def test_a_rival_without_a_checkpoint_in_the_budget_is_no_result(workdir):
     labels = {"base": {"method": "grpo"}, "fast": {"method": "gxpo"}}
     row = only(made(labels, passes_per_step={"fast": 9}).frame, comparison="equal compute")
-    assert row["detail"].startswith("missing: no rival has a checkpoint")
+    assert row["detail"] == "missing: a checkpoint of each within 8 backward passes"
+
+
+def test_equal_compute_is_read_off_the_curve_not_off_the_reported_checkpoints(workdir):
+    """late is known at the last checkpoint and at step 2, which selection chooses, alone."""
+    late = {"problems": "synthetic/test", "limit": 25, "samples": 4, "at": "last"}
+    labels = {"base": {"method": "grpo"}, "fast": {"method": "gxpo"}}
+
+    def early(cell, benchmark, step):
+        if benchmark in ("selection", "late"):
+            return 0.9 if step == 2 else 0.2
+        return curve(cell, benchmark, step)
+
+    config = complete_config(comparison_config(labels=labels, late=late))
+    fabricate(config, early, passes_per_step={"fast": 2})
+    row = only(tuned(read_results(config)).frame, comparison="equal compute")
+    assert row["detail"] == "at 8 backward passes"
+    assert row["difference"] == pytest.approx((0.6 - 0.04) - 0.7)  # step 4 against base's last
+    config["evaluate"]["benchmarks"] = {"late": config["evaluate"]["benchmarks"]["late"]}
+    fabricate(config, early, passes_per_step={"fast": 2})
+    row = only(tuned(read_results(config)).frame, comparison="equal compute")
+    assert row["detail"].endswith("no benchmark that every checkpoint is evaluated on")
+
+
+def test_a_rate_that_fails_on_a_seed_is_not_chosen(workdir):
+    config = complete_config(comparison_config(labels=LABELS))
+    fabricate(config, lambda c, b, s: None if c.label == "fast-higher" else curve(c, b, s))
+    record_failure(get_cell(config, "tiny", "fast-high", 2).folder, "train", "loss is nan")
+    row = only(tuned(read_results(config)).frame, comparison="tuned")
+    assert (row["label"], row["against"], row["n_seeds"]) == ("fast", "base-high", 3)
+    assert row["detail"].startswith(
+        "rate 1e-05 of 1e-05; left out, not all seeds finished: fast-high, fast-higher; "
+        "unequal tuning: 1 rates against 2"
+    )
+
+
+def test_what_has_not_run_is_the_reason_given(workdir):
+    config = complete_config(comparison_config(labels=LABELS, seeds=(0, 1)))
+    seeds = {"base": 0, "base-high": 0}
+    fabricate(config, lambda c, b, s: curve(c, b, s) if c.seed == seeds.get(c.label, 1) else None)
+    frame = tuned(read_results(config)).frame
+    assert frame["n_seeds"].tolist() == [0, 0, 0, 0, 0, 1]  # the twins of the placebo share one
+    reason = only(frame, comparison="tuned")["detail"]
+    assert reason == "missing: all seeds of a rate of fast, fast-high, fast-higher"
+    equal = only(frame, comparison="equal compute", label="fast-high")
+    assert equal["detail"] == "missing: no seed that both finished"
 
 
 def test_the_placebo_is_the_twin_at_the_same_rate(workdir):

@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from gxpo.results import AVERAGE, Results
+from gxpo.curves import curves
+from gxpo.results import AVERAGE, BASELINE_METHOD, Results
 from gxpo.statistics import Estimate, seed_interval
 from gxpo.tables.table import Table, with_interval
 
@@ -17,18 +18,21 @@ TUNED, EQUAL, PLACEBO = "tuned", "equal compute", "placebo"
 PLACEBO_KEYS = ("scale", "constant_scale")
 HOLES = {
     TUNED: "no method has labels that differ in learning_rate alone, or the baseline has none",
-    EQUAL: "no rival has a checkpoint within the baseline's backward passes",
+    EQUAL: "no baseline, no rival, or no benchmark that every checkpoint is evaluated on",
     PLACEBO: "no gxpo label has a twin whose scale is constant or running_mean",
 }
+UNPAIRED = "missing: no seed that both finished"
+UNKNOWN = (0, *Estimate(math.nan, math.nan, math.nan))
 
 
-class _Runs:
+class _ModelRuns:
     """One model's runs.
 
     labels: label -> method, learning_rate and hyperparameters, finished or not.
-    curves: label -> average pass@1 of the trained checkpoints that have been asked everything.
+    curves: label -> the mean pass@1 of every trained checkpoint (gxpo.curves); none at all where
+        no benchmark is asked of every checkpoint.
     at_chosen: label -> average pass@1 by seed at the chosen checkpoint.
-    selected: label -> mean selection score there; no entry where nothing ran.
+    selected: label -> mean selection score there, of the labels all of whose seeds finished.
     """
 
     def __init__(self, results: Results, model: str):
@@ -41,8 +45,9 @@ class _Runs:
         self.labels: dict[str, dict[str, Any]] = about[
             ["method", "learning_rate", "hyperparameters"]
         ].to_dict("index")
-        trained = scores[(scores["benchmark"] == AVERAGE) & (scores["step"] > 0)]
-        self.curves = dict(list(trained.groupby("label")))
+        benchmarks = results.config["evaluate"]["benchmarks"].values()
+        judged = curves(scores) if any(b.get("at") != "last" for b in benchmarks) else scores[:0]
+        self.curves = dict(list(judged[judged["step"] > 0].groupby("label")))
         average = chosen[chosen["benchmark"] == AVERAGE].set_index("seed")
         self.at_chosen = dict(list(average.groupby("label")["pass_at_1"]))
         means = results.selection_means
@@ -54,18 +59,19 @@ def tuned(results: Results) -> Table:
 
     tuned: labels of equal method and hyperparameters are rates of one sweep; each sweep's best is
     chosen by mean selection pass@1 at the chosen checkpoint, and compared there with the best of
-    the baseline's sweep. equal compute: both at their last checkpoint within the smaller of the
-    two runs' total backward passes. placebo: gxpo minus its twin with the retention formula
-    replaced, at the chosen checkpoint. A comparison that the configuration does not allow is a
-    row of its own that says so.
+    the baseline's sweep; a rate that failed or has not run is none to choose. equal compute: both
+    at their last checkpoint within the smaller of the two runs' total backward passes, on the
+    benchmarks that every checkpoint is evaluated on. placebo: gxpo minus its twin with the
+    retention formula replaced, at the chosen checkpoint. A comparison that the configuration or
+    the finished runs do not allow is a row of its own that says so.
     """
     columns = ["model", "comparison", "label", "against", "detail", "n_seeds"]
     rows: list[tuple] = []
     for model in results.config["models"] if len(results.scores) else ():
-        runs = _Runs(results, model)
+        runs = _ModelRuns(results, model)
         for name, made in ((TUNED, _sweeps), (EQUAL, _equal_compute), (PLACEBO, _placebos)):
             found = list(made(runs))
-            hole = ("", "", f"missing: {HOLES[name]}", 0, *Estimate(math.nan, math.nan, math.nan))
+            hole = ("", "", f"missing: {HOLES[name]}", *UNKNOWN)
             rows += [(model, name, *row) for row in found or [hole]]
     frame = pd.DataFrame(rows, columns=[*columns, "difference", "ci_low", "ci_high"])
     texts = [
@@ -82,64 +88,74 @@ def tuned(results: Results) -> Table:
         notes=[
             "Average pass@1 of label minus that of against, percentage points, paired by seed, "
             "95 % t interval over seeds. tuned: each method at the learning rate with the best "
-            "mean selection pass@1; benchmarks took no part in that choice. equal compute: both at "
-            "their last checkpoint within the same number of backward passes."
+            "mean selection pass@1, of those all of whose seeds finished; benchmarks took no part "
+            "in that choice. equal compute: both at their last checkpoint within the same number "
+            "of backward passes, averaged over the benchmarks that every checkpoint is evaluated "
+            "on; tuned and placebo: over all, at the checkpoint that selection chooses."
         ],
     )
 
 
-def _sweeps(runs: _Runs) -> Iterator[tuple]:
+def _sweeps(runs: _ModelRuns) -> Iterator[tuple]:
     families: dict[str, list[str]] = {}
     for name, spec in runs.labels.items():
         families.setdefault(_family(spec), []).append(name)
     sweeps = [f for f in families.values() if len(set(_rates(runs, f))) > 1]
-    baselines = [f for f in sweeps if runs.baseline in f]
-    if not baselines:
-        return
-    (baseline,) = baselines
-    against = _best(runs, baseline)
-    for family in sweeps:
-        label = _best(runs, family)
-        if family is baseline or label is None or against is None:
-            continue
-        tried, allowed = len(family), len(baseline)
-        listed = ", ".join(f"{rate:g}" for rate in sorted(_rates(runs, family)))
-        detail = f"rate {runs.labels[label]['learning_rate']:g} of {listed}"
-        if tried != allowed:
-            detail += f"; unequal tuning: {tried} rates against {allowed}"
-        sweeps_best = ((label, family), (against, baseline))
-        if edge := [name for name, sweep in sweeps_best if _at_edge(runs, name, sweep)]:
-            detail += f"; at the edge of its sweep, a better rate may lie beyond: {', '.join(edge)}"
-        compared = _compare(runs.at_chosen[label], runs.at_chosen[against])
-        yield from ((label, against, detail, *row) for row in compared)
+    for baseline in (f for f in sweeps if runs.baseline in f):
+        for family in (f for f in sweeps if f is not baseline):
+            yield _tuned_row(runs, family, baseline)
 
 
-def _equal_compute(runs: _Runs) -> Iterator[tuple]:
-    other = runs.curves.get(str(runs.baseline))
-    if other is None:
-        return
-    for label, spec in runs.labels.items():
-        own = runs.curves.get(label)
-        if spec["method"] == "grpo" or own is None:
-            continue
+def _tuned_row(runs: _ModelRuns, family: list[str], baseline: list[str]) -> tuple:
+    """The best of a sweep against the best of the baseline's, among the rates that ran."""
+    tried, allowed = ([k for k in sweep if k in runs.selected] for sweep in (family, baseline))
+    for sweep, ran in ((family, tried), (baseline, allowed)):
+        if not ran:
+            return ("", "", f"missing: all seeds of a rate of {', '.join(sweep)}", *UNKNOWN)
+    label, against = (max(ran, key=lambda k: runs.selected[k]) for ran in (tried, allowed))
+    listed = ", ".join(f"{rate:g}" for rate in sorted(_rates(runs, tried)))
+    detail = f"rate {runs.labels[label]['learning_rate']:g} of {listed}"
+    if left_out := [k for k in (*family, *baseline) if k not in runs.selected]:
+        detail += f"; left out, not all seeds finished: {', '.join(left_out)}"
+    if len(tried) != len(allowed):
+        detail += f"; unequal tuning: {len(tried)} rates against {len(allowed)}"
+    sweeps_best = ((label, tried), (against, allowed))
+    if edge := [name for name, ran in sweeps_best if _at_edge(runs, name, ran)]:
+        detail += f"; at the edge of its sweep, a better rate may lie beyond: {', '.join(edge)}"
+    compared = _compare(runs.at_chosen[label], runs.at_chosen[against])
+    return (label, against, detail, *compared)
+
+
+def _equal_compute(runs: _ModelRuns) -> Iterator[tuple]:
+    nothing = pd.DataFrame(columns=["seed", "step", "backward_passes", "pass_at_1"], dtype=float)
+    other = runs.curves.get(str(runs.baseline), nothing)
+    rivals = [k for k, spec in runs.labels.items() if spec["method"] != BASELINE_METHOD]
+    for label in rivals if runs.baseline and runs.curves else ():
+        own = runs.curves.get(label, nothing)
         ends = [run.groupby("seed")["backward_passes"].max() for run in (own, other)]
         budget = pd.concat(ends, axis="columns", join="inner").min(axis="columns")
-        compared = _compare(_within(own, budget), _within(other, budget))
+        if budget.empty:
+            yield (label, runs.baseline, UNPAIRED, *UNKNOWN)
+            continue
         detail = f"at {budget.mean():.0f} backward passes"
-        yield from ((label, runs.baseline, detail, *row) for row in compared)
+        compared = _compare(_within(own, budget), _within(other, budget))
+        if not compared[0]:
+            detail = f"missing: a checkpoint of each within {budget.mean():.0f} backward passes"
+        yield (label, runs.baseline, detail, *compared)
 
 
-def _placebos(runs: _Runs) -> Iterator[tuple]:
+def _placebos(runs: _ModelRuns) -> Iterator[tuple]:
     scaled = {k: v for k, v in runs.labels.items() if "scale" in v["hyperparameters"]}
     genuine = {k for k, v in scaled.items() if v["hyperparameters"]["scale"] == "retention"}
     names = {k: (v["learning_rate"], _family(v, PLACEBO_KEYS)) for k, v in scaled.items()}
-    for label in (k for k in scaled if k in genuine & set(runs.at_chosen)):
+    nothing = pd.Series(dtype=float)
+    for label in (k for k in scaled if k in genuine):
         for twin, other in scaled.items():
-            if twin in genuine or names[twin] != names[label] or twin not in runs.at_chosen:
+            if twin in genuine or names[twin] != names[label]:
                 continue
-            compared = _compare(runs.at_chosen[label], runs.at_chosen[twin])
-            detail = f"scale {other['hyperparameters']['scale']}"
-            yield from ((label, twin, detail, *row) for row in compared)
+            compared = _compare(*(runs.at_chosen.get(k, nothing) for k in (label, twin)))
+            detail = f"scale {other['hyperparameters']['scale']}" if compared[0] else UNPAIRED
+            yield (label, twin, detail, *compared)
 
 
 def _family(spec: dict[str, Any], without: tuple[str, ...] = ()) -> str:
@@ -148,19 +164,13 @@ def _family(spec: dict[str, Any], without: tuple[str, ...] = ()) -> str:
     return json.dumps([spec["method"], kept], sort_keys=True, default=str)
 
 
-def _rates(runs: _Runs, family: list[str]) -> list[float]:
+def _rates(runs: _ModelRuns, family: list[str]) -> list[float]:
     return [runs.labels[label]["learning_rate"] for label in family]
 
 
-def _at_edge(runs: _Runs, label: str, family: list[str]) -> bool:
+def _at_edge(runs: _ModelRuns, label: str, family: list[str]) -> bool:
     rates = _rates(runs, family)
     return runs.labels[label]["learning_rate"] in (min(rates), max(rates))
-
-
-def _best(runs: _Runs, family: list[str]) -> str | None:
-    """The label with the best mean selection score; the earlier of equals; None if none ran."""
-    ran = [label for label in family if label in runs.selected]
-    return max(ran, key=lambda label: runs.selected[label]) if ran else None
 
 
 def _within(runs: pd.DataFrame, budget: pd.Series) -> pd.Series:
@@ -170,8 +180,7 @@ def _within(runs: pd.DataFrame, budget: pd.Series) -> pd.Series:
     return inside.sort_values("step").groupby("seed")["pass_at_1"].last()
 
 
-def _compare(own: pd.Series, other: pd.Series) -> Iterator[tuple]:
-    """(seeds, mean, low, high) of the paired difference; nothing where no seed has both."""
+def _compare(own: pd.Series, other: pd.Series) -> tuple:
+    """(seeds, mean, low, high) of the paired difference; UNKNOWN where no seed has both."""
     paired = (own - other).dropna()
-    if len(paired):
-        yield (len(paired), *seed_interval(list(paired)))
+    return (len(paired), *seed_interval(list(paired))) if len(paired) else UNKNOWN
