@@ -72,7 +72,7 @@ def verdict(claim: Claim, evidence: list[Estimate], complete: bool) -> str:
     the claim needs are among them. A claim about every model falls with one; a claim about some
     ("up to") stands with one.
     """
-    sides = [_side(claim, estimate) for estimate in evidence]
+    sides = [side(claim, estimate) for estimate in evidence]
     deciding, other = (
         (SUPPORTED, CONTRADICTED) if claim.scope == "some" else (CONTRADICTED, SUPPORTED)
     )
@@ -83,7 +83,8 @@ def verdict(claim: Claim, evidence: list[Estimate], complete: bool) -> str:
     return other if sides and set(sides) == {other} else UNDECIDED
 
 
-def _side(claim: Claim, estimate: Estimate) -> str:
+def side(claim: Claim, estimate: Estimate) -> str:
+    """What one estimate alone says of the figure: supported, contradicted or undecided."""
     low, high, figure = estimate.low, estimate.high, claim.figure
     if math.isnan(low) or math.isnan(high):
         return UNDECIDED

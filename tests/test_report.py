@@ -82,6 +82,18 @@ def test_what_decides_is_said_and_undecided_too(config):
     assert "3 of 3 seeds reached 80\u00a0% of base's gain" in finding.text
 
 
+def test_a_ratio_of_censored_costs_is_a_bound(config):
+    """Selection is at 80 % of base's gain at the last checkpoint only, where it is not confirmed."""
+
+    def late(label):
+        return lambda c, b, s: 0.4 + (0.01 * s if c.label == label else 0.01 * max(s, 6 * (s > 0)))
+
+    for label, words in (("base", "≥ 4.00"), ("fast", "≤ 0.25")):
+        fabricate(config, late(label))
+        _, results, tables = page(config)
+        assert f"cost ratio {words}" in summaries(results, tables)[0].findings[0].text
+
+
 @pytest.mark.parametrize(
     ("fast", "verdict"), [([0.05, 0.06, 0.05], "lower"), ([0.06, 0.1, 0.16], "undecided")]
 )

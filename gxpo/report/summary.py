@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from gxpo.results import AVERAGE, Results
+from gxpo.tables.suite_targets import censoring
 from gxpo.tables.table import Table
 
 HIGHER, LOWER, UNDECIDED, ONE_SEED = "higher", "lower", "undecided", "one seed"
@@ -106,8 +107,12 @@ def _target(costs: pd.DataFrame, baseline: str | None) -> str:
 
 
 def _ratio(row: Mapping[str, Any]) -> str:
+    own_missed, baseline_missed = censoring(row)
+    if own_missed and baseline_missed:
+        return "not bounded (both missed it in a seed)"
+    bound = "≤ " if own_missed else "≥ " if baseline_missed else ""
     interval = "" if math.isnan(row["ci_low"]) else f" [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
-    return f"{row['ratio']:.2f}{interval}"
+    return f"{bound}{row['ratio']:.2f}{interval}"
 
 
 def _verdict(low: float, high: float) -> str:

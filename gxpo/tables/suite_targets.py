@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -55,11 +55,20 @@ def targets(results: Results) -> Table:
     """Seeds that reached, restricted mean cost and its ratio to the baseline's with 95 % interval.
 
     One row per model, label, share and cost; n_paired: the seeds that the ratio rests on, those
-    that both finished. The ratio is NaN where no seed of either reached the target.
+    that both finished; paired_reached and baseline_reached: how many of them reached the target.
+    The ratio is NaN where no seed of either did.
     """
     seeds = target_seeds(results).frame
     columns = [*GROUP, "share", "target", "cost", "n_seeds", "n_reached", "restricted_mean"]
-    ratio = ["n_paired", "baseline_reached", "ratio", "ci_low", "ci_high", "active_fraction"]
+    ratio = [
+        "n_paired",
+        "paired_reached",
+        "baseline_reached",
+        "ratio",
+        "ci_low",
+        "ci_high",
+        "active_fraction",
+    ]
     active = active_fractions(results.steps)
     rows = [
         (*row, active.get((row[0], row[1]), math.nan)) for row in _rows(seeds, results.baseline)
@@ -81,6 +90,13 @@ def targets(results: Results) -> Table:
         ],
         empty=_why_empty(results),
     )
+
+
+def censoring(row: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Whether the label and whether the baseline missed the target in a seed that a ratio rests on.
+    A miss costs more than was seen: the ratio of what both cost in truth is at most, or at least,
+    the one that is given."""
+    return row["paired_reached"] < row["n_paired"], row["baseline_reached"] < row["n_paired"]
 
 
 def _why_empty(results: Results) -> str:
@@ -148,7 +164,8 @@ def _rows(seeds: pd.DataFrame, baseline: str | None) -> Iterator[tuple]:
             mean = group[cost].mean() if known else math.nan
             counts = (len(group), int(group["reached"].sum()))
             head = (model, label, method, share, group["target"].iloc[0], cost)
-            yield (*head, *counts, mean, len(both), int(other["reached"].sum()), *estimate)
+            reached = (int(own["reached"].sum()), int(other["reached"].sum()))
+            yield (*head, *counts, mean, len(both), *reached, *estimate)
 
 
 def _by_target(seeds: pd.DataFrame) -> Iterator[tuple[tuple, pd.DataFrame]]:
