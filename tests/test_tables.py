@@ -16,6 +16,7 @@ from gxpo.statistics import seed_interval
 from gxpo.tables import make_tables, write_tables
 from gxpo.tables.paper_convergence import convergence
 from gxpo.tables.suite_accuracy import accuracy, differences
+from gxpo.tables.table import Table, latex, markdown, with_interval
 
 
 @pytest.fixture
@@ -150,6 +151,39 @@ def test_names_that_csv_readers_take_for_nothing(workdir):
     frame = accuracy(read_results(config)).frame
     assert set(frame["benchmark"]) == {"words", "hard", "NA", "average"}
     assert set(frame["label"]) == {"null", "nan"}
+
+
+def table_of(text, empty="(nothing finished yet)"):
+    shown = pd.DataFrame({"label": ["a"], "‖d‖ > 1": [text]} if text else {"label": []})
+    return Table("x", "50 % of a_b", shown, shown, ["≥: a miss"], empty)
+
+
+def test_latex_says_what_the_table_says():
+    """In the default fonts, > is set as an inverted question mark, and there is no ‖ at all."""
+    text = latex(table_of("≥ 12.5 [<0.1, ∞] of $x_i$ & 5 %\\\n"))
+    assert r"a & $\geq$ 12.5 [$<$0.1, $\infty$] of \$x\_i\$ \& 5 \%\textbackslash{}  \\" in text
+    assert r"label & $\Vert$d$\Vert$ $>$ 1 \\" in text
+    assert r"\caption{50 \% of a\_b}" in text
+    assert r"\footnotesize $\geq$: a miss" in text
+
+
+def test_latex_of_a_table_without_rows_says_why():
+    text = latex(table_of("", "(no sweep: a_b alone)"))
+    assert r"(no sweep: a\_b alone) \\" in text
+    assert r"\begin{tabular}{l}" in text
+
+
+def test_markdown_keeps_a_cell_in_its_column():
+    reason = "unsupported operand type(s) for |: 'int' and 'NoneType'\n<b>"
+    *_, row, note = [line for line in markdown(table_of(reason)).split("\n") if line]
+    assert note == "≥: a miss"
+    assert row.startswith("| a ")
+    assert r"for \|: 'int' and 'NoneType' &lt;b>" in row
+    assert row.replace(r"\|", "").count("|") == 3
+
+
+def test_an_interval_that_is_open():
+    assert with_interval(2.5, 2, math.inf, ".2f") == "2.50 [2.00, ∞]"
 
 
 def test_nothing_finished_yet_is_no_crash(config):

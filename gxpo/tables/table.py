@@ -9,6 +9,18 @@ from pathlib import Path
 
 import pandas as pd
 
+_SIGNS = {  # which LaTeX's text fonts lack, or show as others
+    **{"≥": r"\geq", "≤": r"\leq", "‖": r"\Vert", "×": r"\times", "∞": r"\infty", "±": r"\pm"},
+    **{"−": "-", "α": r"\alpha", "τ": r"\tau", "<": "<", ">": ">", "|": "|"},
+}
+_LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {sign: f"${command}$" for sign, command in _SIGNS.items()}
+    | {"\r": " ", "\n": " "}
+)
+_MARKDOWN = str.maketrans({"|": r"\|", "<": "&lt;", "\r": " ", "\n": " "})
+
 NOTHING = "–"  # there is no such number: never reached, no gate, one seed
 
 
@@ -48,20 +60,23 @@ def markdown(table: Table) -> str:
 
 def markdown_table(table: pd.DataFrame) -> str:
     """A Markdown table whose columns line up in a terminal too."""
-    return table.to_markdown(index=False, disable_numparse=True)
+    escaped = table.astype(str).map(_escape_markdown).rename(columns=_escape_markdown)
+    return escaped.to_markdown(index=False, disable_numparse=True)
 
 
 def latex(table: Table) -> str:
-    """A floating table with booktabs' rules; the notes stand below it in small print."""
-    styler = table.shown.style.hide(axis="index").format(escape="latex")
-    styler = styler.format_index(escape="latex", axis="columns")
-    text = styler.to_latex(
+    """A floating table with booktabs' rules; the notes stand below it in small print. A table
+    without rows has its ``empty`` text as its only one."""
+    shown = table.shown.astype(str).map(_escape).rename(columns=_escape)
+    if shown.empty:
+        shown = pd.DataFrame({"": [_escape(table.empty)]})
+    text = shown.style.hide(axis="index").to_latex(
         hrules=True,
         caption=_escape(table.title),
         label=f"tab:{table.name}",
         position="t",
         position_float="centering",
-        column_format="ll" + "r" * max(0, table.shown.shape[1] - 2),
+        column_format="ll"[: shown.shape[1]] + "r" * max(0, shown.shape[1] - 2),
     )
     notes = "".join(f"\\par\\footnotesize {_escape(note)}\n" for note in table.notes)
     return text.replace("\\end{table}", f"{notes}\\end{{table}}")
@@ -82,10 +97,15 @@ def with_interval(
     text = f"{factor * mean:{spec}}"
     if math.isnan(low):
         return f"{text} (n=1, no interval)"
-    return f"{text} [{factor * low:{spec}}, {factor * high:{spec}}]"
+    end = "∞" if math.isinf(high) else f"{factor * high:{spec}}"
+    return f"{text} [{factor * low:{spec}}, {end}]"
 
 
 def _escape(text: str) -> str:
-    frame = pd.DataFrame({"": [text]})
-    shown = frame.style.hide(axis="index").hide(axis="columns").format(escape="latex").to_latex()
-    return shown.split("\n")[1].removesuffix("\\\\").strip()
+    """For LaTeX, on one line."""
+    return text.translate(_LATEX)
+
+
+def _escape_markdown(text: str) -> str:
+    """For a cell of a Markdown table: on one line, no column ends in it, no tag begins."""
+    return text.translate(_MARKDOWN)
