@@ -9,6 +9,7 @@ from fabricate import comparison_config, fabricate
 
 from gxpo.config import complete_config
 from gxpo.errors import UserError
+from gxpo.figures.paper_sweeps import landscape
 from gxpo.results import read_results
 from gxpo.tables import make_tables
 from gxpo.tables.paper_accuracy import benchmark_accuracy
@@ -89,6 +90,28 @@ def test_accuracy_is_that_of_the_best_checkpoint_by_average(results):
     assert rows["three"]["words"] == pytest.approx(0.48)  # seed 0 alone
     assert shown["base"]["K"] == "–"
     assert any("inflated" in note for note in table.notes)
+
+
+def test_a_best_of_two_checkpoints_is_not_passed_off_as_the_best_of_all(workdir):
+    """late is known at the last checkpoint, 8, and at the one that selection chooses, 2."""
+    late = {"problems": "synthetic/test", "limit": 25, "samples": 4, "at": "last"}
+    labels = {name: LABELS[name] for name in ("base", "slow", "fast")}
+    config = complete_config(comparison_config(labels=labels, late=late))
+
+    def early(cell, benchmark, step):
+        if benchmark == "selection":
+            return 0.9 if step == 2 else 0.2
+        return 0.4 + 0.02 * step - 0.1 * (step == 8)  # best at 6, which has no average
+
+    fabricate(config, early)
+    results = read_results(config)
+    table = benchmark_accuracy(results)
+    rows, _ = rows_of(table)
+    assert (rows["fast"]["best_step"], rows["fast"]["n_checkpoints"]) == (8, 2)
+    for shown in (table, alpha_sweep(results)):
+        assert any("Not the papers' maximum over all checkpoints" in note for note in shown.notes)
+    figure = landscape(results)
+    assert "last or chosen pass@1, %" in [axis.get_ylabel() for axis in figure.axes]
 
 
 def test_holes_are_marked_and_named(results):

@@ -11,20 +11,22 @@ from gxpo.palette import styles
 from gxpo.results import GROUP, Results
 from gxpo.tables.paper_accuracy import benchmark_accuracy
 from gxpo.tables.paper_budgets import at_budgets
-from gxpo.tables.paper_runs import families
+from gxpo.tables.paper_runs import families, judged_in_part
 
 
 def landscape(results: Results) -> plt.Figure:
     """Best average pass@1 (percent) over alpha and K: a row per model, a column per sweep of a
-    method; what was not run is an empty field with a dash."""
+    method; what was not run is an empty field with a dash. Best of the checkpoints that have an
+    average: where benchmarks wait for the end, the last and the chosen one."""
     models = list(results.config["models"])
     sweeps = [(group["model"].iloc[0], group) for group in families(results, ["alpha", "k"])]
     of_model = {m: [group for name, group in sweeps if name == m] for m in models}
     figure, axes = panels(models, max(1, *(len(groups) for groups in of_model.values())))
     best = benchmark_accuracy(results).frame.set_index(GROUP)["average"]
+    judged = "last or chosen" if judged_in_part(results) else "best"
     for row, model in zip(axes, models, strict=True):
         for axis, group in zip(row, of_model[model], strict=False):
-            _heat_map(axis, group.join(best, on=GROUP))
+            _heat_map(axis, group.join(best, on=GROUP), f"{judged} pass@1, %")
             axis.set_ylabel(f"{model}\nalpha")
     for axis in axes.flat:
         if not axis.has_data():
@@ -32,7 +34,7 @@ def landscape(results: Results) -> plt.Figure:
     return figure
 
 
-def _heat_map(axis: plt.Axes, group: pd.DataFrame) -> None:
+def _heat_map(axis: plt.Axes, group: pd.DataFrame, measured: str) -> None:
     table = group.pivot_table("average", "alpha", "k", dropna=False).astype(float) * 100
     values = table.to_numpy()
     if np.isnan(values).all():
@@ -48,7 +50,7 @@ def _heat_map(axis: plt.Axes, group: pd.DataFrame) -> None:
     axis.set_xlabel("K")
     axis.set_title(group["method"].iloc[0], fontsize=10)
     axis.grid(visible=False)
-    axis.figure.colorbar(image, ax=axis, label="best pass@1, %")
+    axis.figure.colorbar(image, ax=axis, label=measured)
 
 
 def tau_sweep(results: Results) -> plt.Figure:

@@ -8,6 +8,7 @@ from gxpo.results import AVERAGE, GROUP, SELECTION, Results
 from gxpo.tables.paper_runs import (
     RUN_KEYS,
     best_checkpoints,
+    choice_note,
     label_rows,
     last_steps,
     mark_missing,
@@ -43,6 +44,7 @@ def benchmark_accuracy(results: Results) -> Table:
             "(n_checkpoints in the CSV) and the fewer samples; suite_accuracy has no such choice. "
             "passes a step: backward passes of a step on which the rule acts, and in brackets of "
             "the mean step of the run, steps after a switch-off included.",
+            *choice_note(results),
             *missing_note(results),
         ],
     )

@@ -46,11 +46,30 @@ def seed_means(per_run: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
 def best_checkpoints(scores: pd.DataFrame) -> pd.DataFrame:
     """Model, label, method, seed, step of each run's trained checkpoint with the highest average
     over the reported benchmarks (the earliest of equals), and n_checkpoints it was chosen from: the
-    papers' definition, which chooses on what it reports."""
+    papers' definition, which chooses on what it reports. Where a benchmark waits for the end (``at:
+    last``) that is two at most: see ``choice_note``."""
     judged = scores[(scores["benchmark"] == AVERAGE) & (scores["step"] > 0)]
     groups = judged.sort_values("step", kind="stable").groupby(RUN_KEYS, sort=False)
     best = judged.loc[groups["pass_at_1"].idxmax(), [*RUN_KEYS, "step"]]
     return best.merge(groups.size().rename("n_checkpoints").reset_index(), on=RUN_KEYS)
+
+
+def judged_in_part(results: Results) -> bool:
+    """Whether trained checkpoints lack an average, so that the best of them is not known."""
+    return any(
+        spec.get("at") == "last" for spec in results.config["evaluate"]["benchmarks"].values()
+    )
+
+
+def choice_note(results: Results) -> list[str]:
+    """A footnote: from which checkpoints ``best_checkpoints`` chose, where not from all."""
+    if not judged_in_part(results):
+        return []
+    return [
+        "Not the papers' maximum over all checkpoints: benchmarks with at: last are known at the "
+        "last checkpoint and at the one that the selection split chose, and best is the better of "
+        "these two by its average (n_checkpoints in paper_1_accuracy.csv)."
+    ]
 
 
 def last_steps(results: Results) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from gxpo.tables.paper_runs import (
     HOUR,
     RUN_KEYS,
     best_checkpoints,
+    choice_note,
     families,
     last_steps,
     mark_missing,
@@ -48,10 +49,11 @@ def alpha_sweep(results: Results) -> Table:
         frame=frame,
         shown=mark_missing(_shown(frame), frame, first=4),
         notes=[
-            "Labels that differ in alpha alone. best: highest average of any checkpoint, percent, "
-            "inflated by the choice. switched off: the last step on which the rule acted, in the "
-            f"seeds (r of n) whose gate closed; {NOTHING}: in none. Totals of the run; to best: "
-            "cost of the best checkpoint. Means over seeds.",
+            "Labels that differ in alpha alone. best: highest average of a trained checkpoint, "
+            "percent, inflated by the choice. switched off: the last step on which the rule acted, "
+            f"in the seeds (r of n) whose gate closed; {NOTHING}: in none. Totals of the run; to "
+            "best: cost of the best checkpoint. Means over seeds.",
+            *choice_note(results),
             *missing_note(results),
         ],
         empty="(nothing finished yet)"
