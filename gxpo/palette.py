@@ -20,13 +20,13 @@ class Style(NamedTuple):
 
 
 def styles(labels: Iterable[str]) -> dict[str, Style]:
-    """Label -> style, by the order of the configuration; with more labels than colours, the dashes
-    change with every round of the palette."""
+    """Label -> style, by the order of the configuration; with more labels than colours, dashes and
+    markers change with every round of the palette. Of 64 labels no two look the same."""
     return {
         label: Style(
             COLOURS[i % len(COLOURS)],
             DASHES[i // len(COLOURS) % len(DASHES)],
-            MARKERS[i % len(MARKERS)],
+            MARKERS[(i + i // len(COLOURS)) % len(MARKERS)],
         )
         for i, label in enumerate(labels)
     }

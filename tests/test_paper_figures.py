@@ -10,7 +10,7 @@ from gxpo.curves import curves
 from gxpo.figures import ALL
 from gxpo.figures.panels import by_label
 from gxpo.figures.paper_curves import frontier
-from gxpo.palette import styles
+from gxpo.palette import COLOURS, styles
 from gxpo.results import read_results
 
 LABELS = {
@@ -106,3 +106,10 @@ def test_a_benchmark_of_some_checkpoints_is_in_no_curve():
     frame = pd.DataFrame(rows, columns=["benchmark", "step", "pass_at_1"])
     frame = frame.assign(seed=0, train_seconds=0.0, backward_passes=0, tokens=0)
     assert curves(frame)["pass_at_1"].tolist() == [0.5, 0.5, 0.5]
+
+
+def test_64_labels_look_different():
+    looks = list(styles(map(str, range(64))).values())
+    assert len(set(looks)) == 64
+    assert len({(look.colour, look.marker) for look in looks}) == 64  # points have no dashes
+    assert [look.colour for look in looks[:8]] == COLOURS
