@@ -153,7 +153,10 @@ def _tags(cell: Cell) -> dict[str, str]:
 
 def _log_params(client: MlflowClient, run: Run, cell: Cell) -> None:
     train = {key: cell.train[key] for key in ("learning_rate", "steps", "beta", "epsilon")}
-    values = {"rule": cell.method, **cell.hyperparameters, "seed": cell.seed, **train}
+    own = {"rule": cell.method, "seed": cell.seed, **train}
+    # a rule's hyperparameter may have one of these names
+    rule = {f"rule.{k}" if k in own else k: v for k, v in cell.hyperparameters.items()}
+    values = own | rule
     params = [Param(key, redact(str(value))) for key, value in values.items()]
     client.log_batch(run.info.run_id, params=params)
 

@@ -139,6 +139,29 @@ def test_imports_into_a_database_take_turns(config, workdir, monkeypatch):
     try_lock()
 
 
+RULE = """
+from gxpo.method import Method
+
+class Mine(Method):
+    def __init__(self, beta: float = 0.5, k: int = 1):
+        self.beta, self.k = beta, k
+
+    def update(self, batch):
+        return {}
+"""
+
+
+def test_a_rule_may_name_a_hyperparameter_as_training_does(config, workdir):
+    (workdir / "mine.py").write_text(RULE)
+    methods = {"mine": {"method": str(workdir / "mine.py"), "beta": 0.25, "k": 3}}
+    config = complete_config(config | {"methods": methods, "seeds": [0]})
+    fabricate(config, curve)
+    import_runs(config, workdir / "mlflow.db")
+    _, (run,) = runs_of(workdir / "mlflow.db")
+    found = {key: run.data.params[key] for key in ("beta", "rule.beta", "k")}
+    assert found == {"beta": str(config["train"]["beta"]), "rule.beta": "0.25", "k": "3"}
+
+
 def test_failed_cells_are_not_imported(config, workdir):
     fabricate(config, curve)
     record_failure(cells(config)[0].folder, "evaluate", "x")
