@@ -1,10 +1,13 @@
 """Tables on made-up runs whose answers are known."""
 
+import ast
 import math
+import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from conftest import ROOT
 from fabricate import comparison_config, fabricate
 from hypothesis import given
 from hypothesis import strategies as st
@@ -151,6 +154,18 @@ def test_names_that_csv_readers_take_for_nothing(workdir):
     frame = accuracy(read_results(config)).frame
     assert set(frame["benchmark"]) == {"words", "hard", "NA", "average"}
     assert set(frame["label"]) == {"null", "nan"}
+
+
+def test_the_pipeline_declares_what_is_made(config):
+    from gxpo import figures
+
+    rules = (ROOT / "workflow" / "rules" / "report.smk").read_text()
+    lists = re.findall(r"^(\w+) = (\[\n.*?^\])", rules, re.MULTILINE | re.DOTALL)
+    declared = {name: ast.literal_eval(text) for name, text in lists if name.isupper()}
+    made = [table.name for table in make_tables(read_results(config))]
+    tables = [*declared["SUITE_TABLES"], *declared["PAPER_TABLES"], "claims", "unfinished"]
+    assert sorted(tables) == sorted(made)
+    assert declared["FIGURES"] == list(figures.ALL)
 
 
 def table_of(text, empty="(nothing finished yet)"):

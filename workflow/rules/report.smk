@@ -35,6 +35,9 @@ FAMILY = {
     "paper": "The papers' own definitions",
 }
 
+# A measurement of its own (surrogate.smk), which the tables show where it has been made.
+SURROGATE = Path(RESULTS, "surrogate", "surrogate.csv")
+
 
 def in_report(file, kind, name):
     """Mark a file for Snakemake's report; its caption is that of the first word of its name."""
@@ -54,6 +57,7 @@ rule report:
         every_cell("metrics.jsonl"),
         every_cell("scores.csv"),
         every_cell("problems.parquet"),
+        [str(SURROGATE)] if SURROGATE.exists() else [],
     output:
         f"{RESULTS}/tables/tables.md",
         [
