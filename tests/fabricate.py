@@ -83,13 +83,10 @@ def write_evaluation(cell, curve, checkpoints):
                 | {"pass_at_n": (counts > 0).mean(), "pass_at_n_se": 0.0}
                 | {"tokens_per_second": 1000.0, "generation_seconds": 1.0, "other_seconds": 0.1}
             )
-            problems.append(
-                pd.DataFrame({"step": step, "benchmark": name, "correct": counts}).assign(
-                    problem=[f"{name}-{i}" for i in range(PROBLEMS)], samples=samples
-                )
-            )
+            problems += [(step, name, c, f"{name}-{i}", samples) for i, c in enumerate(counts)]
     pd.DataFrame(scores).to_csv(cell.folder / SCORES, index=False)
-    table = pd.concat(problems, ignore_index=True)
+    columns = ["step", "benchmark", "correct", "problem", "samples"]
+    table = pd.DataFrame(problems, columns=columns)
     table.to_parquet(cell.folder / PROBLEM_SCORES, index=False, row_group_size=4096)
 
 
