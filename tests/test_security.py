@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT, small_config
+from fabricate import write_evaluation
 from killing import cell_of, raw_config
 from mlflow.tracking import MlflowClient
 
@@ -340,7 +341,8 @@ def test_no_secret_reaches_a_cell_or_mlflow(tiny_policy, workdir, monkeypatch, s
     raw["methods"]["grpo"]["method"] = str(folder / "mine.py")
     cell = cell_of(raw)
     training.train(cell)
-    (cell.folder / "scores.csv").write_text("step,benchmark,pass_at_1\n0,words,0.5\n")
+    checkpoints = json.loads((cell.folder / "run.json").read_text())["checkpoints"]
+    write_evaluation(cell, lambda *_: 0.5, checkpoints)
     import_runs(complete_config(raw), workdir / "mlflow.db")
     written = [path for path in cell.folder.rglob("*") if path.is_file()]
     assert {"run.json", "metrics.jsonl"} <= {path.name for path in written}
