@@ -117,8 +117,13 @@ class Faults:
     def restart_daemon(self, name):
         cell, _, steps = self.victim(most=99)
         # A controller that is killed before it has saved the end of a job, which takes it some
-        # seconds, takes the job for a running one until its walltime: Slurm's, not ours to cure.
-        time.sleep(STATE_SAVED if name == "slurmctld" else 0)
+        # seconds, takes the job for a running one, and drains the node: Slurm's, not ours to cure.
+        while name == "slurmctld":
+            jobs = self.cluster.client("squeue", "-h", "-o", "%i %T")
+            time.sleep(STATE_SAVED)
+            if jobs == self.cluster.client("squeue", "-h", "-o", "%i %T"):
+                break
+            cell, _, steps = self.victim(most=99)
         self.cluster.stop(name, kill=True)
         time.sleep(self.rng.uniform(1, 4))
         self.cluster.start_daemon() if name == "slurmd" else self.cluster.start_controller()
