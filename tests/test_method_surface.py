@@ -1,7 +1,9 @@
 """What users see of the shipped rules: defaults, refusals, what an update reports."""
 
+import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 from test_methods import CURVATURE, START, quadratic
@@ -183,3 +185,46 @@ def test_sam_without_a_direction_takes_grpos_step():
     assert load_method("sam").update(batch) == {"active": 0.0}
     assert torch.equal(theta.detach(), START)
     assert batch.cost.backward_passes == 1
+
+
+class WithEntropy:
+    """A batch whose first gradients have the entropies and norms given, one of each an update."""
+
+    def __init__(self, entropies):
+        _, self.batch = quadratic(lr=1e-9)
+        self.entropies = iter(entropies)
+
+    def update(self, method):
+        entropy, backward = next(self.entropies), type(self.batch).backward
+        self.batch.backward = lambda refresh=False: dataclasses.replace(
+            backward(self.batch, refresh), entropy=entropy
+        )
+        return method.update(self.batch)
+
+
+def test_sfpos_gate_is_of_the_window_and_threshold_it_is_told():
+    """z of the last of three in their own mean and deviation: 0, then -1.22, then 1.34."""
+    values = [1.0, 1.2, 1.1, 1.0, 1.3, 1.1]
+    run, method = WithEntropy(values), load_method("sfpo", window=3, threshold=1.3)
+    reported = [run.update(method) for _ in values]
+    z = [
+        (v[-1] - np.mean(v)) / np.std(v) for v in zip(values, values[1:], values[2:], strict=False)
+    ]
+    assert [row["gate_z"] for row in reported[2:5]] == pytest.approx(z[:3], rel=1e-6)
+    assert [row["active"] for row in reported] == [1.0, 1.0, 1.0, 1.0, 1.0, 0.0]
+    assert set(reported[-1]) == {"active"}
+    assert z[0] < z[2] > 1.3
+
+
+@pytest.mark.parametrize("name", ["lookahead", "gxpo"])
+def test_gates_have_the_settings_they_are_told(name):
+    settings = {"tau": 1.5, "window": 7, "min_observations": 4, "rearm_after": 6}
+    method = load_method(name, gate="window", two_sided=True, **settings)
+    gate = method._gate
+    kept = (gate.threshold, gate.window, gate.min_observations, gate.rearm_after, gate.two_sided)
+    assert kept == (1.5, 7, 4, 6, True)
+    ema = load_method(name, gate="ema", omega=0.3, min_observations=5)._gate
+    assert (type(ema).__name__, ema.omega, ema.min_observations) == ("EmaGate", 0.3, 5)
+    assert type(load_method(name, gate="never")._gate).__name__ == "NeverGate"
+    assert method.hyperparameters["min_observations"] == 4
+    assert method.hyperparameters["rearm_after"] == 6

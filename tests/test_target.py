@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gxpo.statistics import cost_ratio, gain_target, target_costs
+from gxpo.statistics.intervals import seed_band, seed_interval
 from gxpo.statistics.target import ratio_intervals
 
 COSTS = [10.0, 20.0, 30.0, 40.0]
@@ -62,6 +63,19 @@ def test_interval_in_closed_form():
     assert (ratio, low, high) == pytest.approx(
         (2, 2 * math.exp(-half), 2 * math.exp(half)), rel=1e-6
     )
+
+
+def test_sides_in_proportion_leave_nothing_to_doubt():
+    low, ratio, high = ratio_intervals(np.array([3.0, 4.0, 8.0]), np.array([1.5, 2.0, 4.0]))
+    assert (low, ratio, high) == pytest.approx((2.0, 2.0, 2.0))
+
+
+def test_bands_are_intervals_point_by_point():
+    values = np.array([[1.0, 10.0], [2.0, 10.5], [6.0, 9.0]])
+    bands = np.array(seed_band(values, level=0.8))
+    for point, column in enumerate(values.T):
+        assert tuple(bands[:, point]) == pytest.approx(seed_interval(list(column), level=0.8))
+    assert (bands[2] - bands[0])[0] > 2 * (bands[2] - bands[0])[1]
 
 
 def test_interval_is_never_narrower_than_the_grid_of_evaluations():
