@@ -109,6 +109,8 @@ def main():
         print(f"slurm-check skipped: {reason}")
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped by SIGTERM"))  # cleans up
+    # A shell's background job ignores Ctrl-C, and so would each Snakemake that is to be given one.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="slurm-check-") as temporary:
         folder = arguments.keep or Path(temporary)
