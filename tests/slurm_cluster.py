@@ -9,6 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from ports import free_port
+
 PACKAGES = ("slurmctld", "slurmd", "slurm-client")
 CLIENTS = ("srun", "sbatch", "squeue", "scancel", "scontrol", "sinfo", "sacct", "sacctmgr")
 
@@ -74,12 +76,6 @@ def missing_reason():
     if done.returncode:
         return f"apt-get install {' '.join(PACKAGES)} failed: {done.stderr.strip()[-200:]}"
     return None
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Cluster:
