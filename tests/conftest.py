@@ -59,3 +59,18 @@ def small_config(policy: Path, **changes) -> dict:
         },
         **changes,
     }
+
+
+@pytest.fixture
+def commands(tmp_path, monkeypatch):
+    """Puts shell scripts first on the PATH: commands(sinfo="echo gpu")."""
+    folder = tmp_path / "commands"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder) + os.pathsep + os.environ["PATH"])
+
+    def make(**scripts):
+        for name, script in scripts.items():
+            (folder / name.replace("_", "-")).write_text(f"#!/bin/sh\n{script}\n")
+            (folder / name.replace("_", "-")).chmod(0o755)
+
+    return make

@@ -22,11 +22,15 @@ class Mine(Method):
 """
 
 
+def written(tmp_path, code):
+    file = tmp_path / "mine.py"
+    file.write_text(code)
+    return str(file)
+
+
 @pytest.fixture
 def my_method(tmp_path):
-    file = tmp_path / "mine.py"
-    file.write_text(METHOD)
-    return str(file)
+    return written(tmp_path, METHOD)
 
 
 def test_shipped_methods_and_their_defaults():
@@ -91,12 +95,6 @@ def test_a_file_must_define_one_method(tmp_path):
     file.write_text("x = 1\n")
     with pytest.raises(UserError, match="found none"):
         load_method(str(file))
-
-
-def written(tmp_path, code):
-    file = tmp_path / "mine.py"
-    file.write_text(code)
-    return str(file)
 
 
 def test_a_file_may_use_dataclasses_and_postponed_annotations(tmp_path):
