@@ -1,8 +1,10 @@
 """A real one-node Slurm for tests: in a temporary folder, on loopback ports of its own, with two
 fake GPUs, without systemd, munge or a database. Needs root, and Slurm or Debian's apt-get."""
 
+import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -126,6 +128,7 @@ class Cluster:
             self._wait(lambda: not self.client("squeue", "-h").strip(), 30)
         for name in ("slurmd", "slurmctld"):
             self.stop(name)
+        self._end_what_is_left()
 
     @property
     def environment(self):
@@ -192,17 +195,20 @@ class Cluster:
 
     def processes_of(self, number):
         """The processes of a job, Slurm's own among them."""
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                command = (folder / "cmdline").read_bytes()
-                environment = (folder / "environ").read_bytes().split(b"\0")
-            except OSError:  # it has just ended
-                continue
-            keeper = command.startswith(f"slurmstepd: [{number}.".encode())
-            if keeper or f"SLURM_JOB_ID={number}".encode() in environment:
-                found.append(int(folder.name))
-        return found
+        keeper, mark = f"slurmstepd: [{number}.".encode(), f"SLURM_JOB_ID={number}".encode()
+        return [
+            pid
+            for pid, command, environment in _processes()
+            if command.startswith(keeper) or mark in environment
+        ]
+
+    def _end_what_is_left(self):
+        """A job that was queued again as the daemons went may run on; our folder is on its PATH."""
+        ours = str(self.folder / "bin").encode()
+        for pid, _, environment in _processes():
+            if any(ours in line for line in environment if line.startswith(b"PATH=")):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def jobs(self, states="all"):
         """A dict per job: id, state and its rule with wildcards."""
@@ -217,3 +223,12 @@ class Cluster:
         """What scontrol says of a job, key -> value."""
         words = self.client("scontrol", "show", "-d", "job", number).split()
         return dict(word.split("=", 1) for word in words if "=" in word)
+
+
+def _processes():
+    """(pid, command, environment) of all processes that may be looked at."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has just ended
+            command = (folder / "cmdline").read_bytes()
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            yield int(folder.name), command, environment
