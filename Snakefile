@@ -28,7 +28,7 @@ from gxpo.problems import problem_file
 from gxpo.redaction import redact
 from gxpo.registry import method_file
 from gxpo.site import request, use_site
-from gxpo.slurm import end_orphans
+from gxpo.slurm import account_problem, end_orphans
 
 # `gxpo` of the same environment, whether or not it is activated.
 os.environ["PATH"] = os.pathsep.join(
@@ -107,6 +107,9 @@ rule all:
 
 
 onstart:
+    if SITE.account and workflow.executor_plugin.name == "slurm":
+        if problem := account_problem(SITE.account):
+            raise WorkflowError(f"account of the site: {problem}")
     # Snakemake's own lock is of the outputs: `snakemake surrogate` passes it beside the other rules.
     try:
         hold_until_exit(Path(RESULTS), "snakemake")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
@@ -37,6 +38,24 @@ def parse_time(text: str) -> float | None:
         return None
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+
+
+def account_problem(account: str) -> str | None:
+    """Why Snakemake's plugin would not submit jobs under ``account`` (or several, with commas
+    between), or None. It finds that out job by job, where nobody sees it: none is submitted, and
+    Snakemake waits for ever. Hence its own check, before the first job."""
+    from snakemake_executor_plugin_slurm.accounts import test_account
+    from snakemake_interface_common.exceptions import WorkflowError
+
+    quiet = logging.Logger(__name__, logging.ERROR)  # the plugin says again what it warns of
+    for name in account.split(","):
+        try:
+            test_account(name, quiet)
+        except WorkflowError as error:
+            return " ".join(str(error).split())
+        except FileNotFoundError as error:
+            return f"{error.filename}, which lists the accounts, is not installed"
+    return None
 
 
 def end_orphans(record: Path, logs: list[str]) -> None:

@@ -37,6 +37,7 @@ def test_slurm(raw, monkeypatch, commands, workdir):
     commands(
         sinfo="echo 'gpu*|1-00:00:00'; echo 'cpu|infinite'; echo 'gpu*|1-00:00:00'",
         sbatch='echo "$@" >> arguments',
+        sacctmgr="echo mine",
     )
     assert services.slurm_answers()
     assert levels(services.slurm(config, site)) == [OK, OK]
@@ -66,7 +67,12 @@ def test_slurm(raw, monkeypatch, commands, workdir):
     assert (first.level, rest) == (PROBLEM, [])
     assert "'gpux' is unknown, known are cpu, gpu: mend slurm/site.yaml" in first.text
 
-    commands(sbatch="echo 'sbatch: error: Invalid account' >&2; exit 1")
+    commands(sacctmgr="echo yours")
+    findings = list(services.slurm(config, site))
+    assert levels(findings)[:2] == [PROBLEM, OK]
+    assert "mine appears to be invalid. Available accounts: yours: mend" in findings[0].text
+
+    commands(sacctmgr="echo mine", sbatch="echo 'sbatch: error: Invalid account' >&2; exit 1")
     findings = list(services.slurm(config, site))
     assert levels(findings) == [OK, PROBLEM]
     assert "Invalid account: mend" in findings[1].text

@@ -258,3 +258,24 @@ def test_a_job_asks_for_the_sites_features_and_reads_what_was_submitted(tmp_path
     )
     assert started.returncode == 0, started.stderr
     assert "rule warmstart:" in started.stdout + started.stderr
+
+
+def test_an_account_that_is_not_the_users_ends_the_run_before_its_first_job(
+    tmp_path, monkeypatch, commands
+):
+    """The plugin would refuse it job by job, unseen, and Snakemake wait for ever."""
+    pytest.importorskip("snakemake_executor_plugin_slurm")
+    commands(sbatch=f"touch {tmp_path}/submitted", squeue="", sacct="", scontrol="")
+    commands(sacctmgr="printf 'physics\\n'")
+    (tmp_path / "config.yaml").write_text(
+        yaml.safe_dump(small_config(tmp_path, models={"tiny": TINY}))
+    )
+    monkeypatch.setenv("GXPO_SITE", str(site_file(tmp_path, "{partition: main, account: math}")))
+    snakemake = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--until", "warmstart"]
+    snakemake += ["--directory", str(tmp_path), "--configfile", str(tmp_path / "config.yaml")]
+    done = subprocess.run(snakemake, cwd=ROOT, capture_output=True, text=True, timeout=200)
+    assert done.returncode != 0
+    said = "account of the site: The given account math appears to be invalid."
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "submitted").exists()

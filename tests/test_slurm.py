@@ -14,7 +14,7 @@ from gxpo.cell_lock import sole_worker
 from gxpo.errors import UserError
 from gxpo.interrupt import StopRequest
 from gxpo.launch import CONFIGURATIONS, launch, launch_command
-from gxpo.slurm import end_orphans, parse_time, seconds_left
+from gxpo.slurm import account_problem, end_orphans, parse_time, seconds_left
 
 
 @pytest.fixture
@@ -136,6 +136,18 @@ def test_a_snakemake_beside_another_on_the_same_results_touches_nothing(slurm, t
     assert calls() == []  # the jobs of the other go on
     assert (results / "snakemake-logs.txt").read_text() == f"{log}\n"
     assert sorted(path.name for path in results.iterdir()) == ["lock", "snakemake-logs.txt"]
+
+
+def test_accounts_that_the_plugin_would_not_submit_under(commands, monkeypatch):
+    pytest.importorskip("snakemake_executor_plugin_slurm")
+    commands(sacctmgr="printf 'physics\\nchemistry\\n'", sshare="exit 1")
+    assert account_problem("physics") is None
+    assert account_problem("chemistry,physics") is None
+    assert "math appears to be invalid" in account_problem("physics,math")
+    commands(sacctmgr="echo 'no database' >&2; exit 1")  # a cluster without accounting has none
+    assert "no database" in account_problem("physics")
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert account_problem("physics") == "sacctmgr, which lists the accounts, is not installed"
 
 
 def test_time_is_up_like_a_signal():

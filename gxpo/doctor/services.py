@@ -15,7 +15,7 @@ from gxpo.errors import UserError
 from gxpo.live import tracking_server
 from gxpo.redaction import redact
 from gxpo.site import GROUPED, Site, request
-from gxpo.slurm import ANSWER_SECONDS, parse_time
+from gxpo.slurm import ANSWER_SECONDS, account_problem, parse_time
 
 PLUGIN = "snakemake_executor_plugin_slurm"
 PARTITIONS = ("sinfo", "--noheader", "--format=%P|%l")
@@ -52,6 +52,8 @@ def slurm(config: dict[str, Any] | None, site: Site) -> Iterator[Finding]:
     for name in unknown:
         text = f"{name!r} is unknown, known are {known}: mend slurm/site.yaml"
         yield Finding(PROBLEM, "partition", text)
+    if site.account and find_spec(PLUGIN) and (problem := account_problem(site.account)):
+        yield Finding(PROBLEM, "account", f"{problem}: mend slurm/site.yaml")
     if not unknown:
         names = ", ".join(sorted(asked)) or "the cluster's default"
         yield Finding(OK, "Slurm", f"answers; partition: {names} (of {known})")
