@@ -43,8 +43,19 @@ class Faults:
         self.made.append(Fault(kind, moment))
         print(f"  {len(self.made)}. {kind}: {moment}", flush=True)
 
+    @contextlib.contextmanager
     def victim(self, most=2, after=None):
-        """(cell, job id, steps) of a training in the middle, one that was hit least.
+        """(cell, job id, steps) of a training that stands still meanwhile, so that the fault finds
+        it in the middle however fast the machine is. Arguments and errors as of ``stopped``."""
+        cell, job, steps, pid = self.stopped(most, after)
+        try:
+            yield cell, job, steps
+        finally:
+            _signal(pid, signal.SIGCONT)
+
+    def stopped(self, most=2, after=None):
+        """(cell, job id, steps, process) of a training in the middle, one that was hit least, after
+        SIGSTOP.
 
         most: faults a cell takes before it is left alone, so that Snakemake's retries suffice.
         Raises NoVictimError where none is left to train.
@@ -61,16 +72,19 @@ class Faults:
             if not left or self.matrix.process.poll() is not None:
                 raise NoVictimError
             for cell in left:
-                steps = self.matrix.steps(cell)
-                if wanted <= steps <= last and self.alive(cell):
-                    job = self.matrix.job_of(cell)
-                    if job:
-                        return cell, job, steps
+                if not wanted <= self.matrix.steps(cell) <= last:
+                    continue
+                job, pid = self.matrix.job_of(cell), self.alive(cell)
+                if job and pid in self.cluster.processes_of(job):
+                    _signal(pid, signal.SIGSTOP)
+                    if (steps := self.matrix.steps(cell)) <= last:  # it went on until now
+                        return cell, job, steps, pid
+                    _signal(pid, signal.SIGCONT)
             return None
 
-        cell, job, steps = self.matrix.wait_for(found, f"a training at step {wanted} to {last}")
+        cell, job, steps, pid = self.matrix.wait_for(found, f"a training at {wanted} to {last}")
         self._hits[_key(cell)] = self._hits.get(_key(cell), 0) + 1
-        return cell, job, steps
+        return cell, job, steps, pid
 
     def alive(self, cell):
         """The training process of a cell, or None: the lock names it until it has ended."""
@@ -95,49 +109,47 @@ class Faults:
         return int(self.cluster.job(job).get("Restarts", 0))
 
     def scancel(self):
-        cell, job, steps = self.victim()
-        self.cluster.client("scancel", job)
+        with self.victim() as (cell, job, steps):
+            self.cluster.client("scancel", job)
         state = self.matrix.wait_for(lambda: self.end_state(job), f"the end of job {job}", 120)
         assert state == "CANCELLED", f"job {job} has ended {state} before it was cancelled"
         self.note("scancel of a running cell", f"{name_of(cell)}, step {steps}")
 
     def requeue(self):
-        cell, job, steps = self.victim(most=4)
-        before = self.restarts(job)
-        self.cluster.client("scontrol", "requeue", job)
+        with self.victim(most=4) as (cell, job, steps):
+            before = self.restarts(job)
+            self.cluster.client("scontrol", "requeue", job)
         self.matrix.wait_for(lambda: self.restarts(job) > before, f"the requeue of {job}", 120)
         self.note("scontrol requeue", f"{name_of(cell)}, step {steps}")
         self.wait_for_the_end_of(cell)
 
     def sigkill(self):
-        cell, _, steps = self.victim()
-        os.kill(self.alive(cell), signal.SIGKILL)
+        with self.victim() as (cell, _, steps):
+            os.kill(self.alive(cell), signal.SIGKILL)
         self.note("SIGKILL of the training process", f"{name_of(cell)}, step {steps}")
 
     def restart_daemon(self, name):
-        cell, _, steps = self.victim(most=99)
-        # A controller that is killed before it has saved the end of a job, which takes it some
-        # seconds, takes the job for a running one, and drains the node: Slurm's, not ours to cure.
-        while name == "slurmctld":
-            jobs = self.cluster.client("squeue", "-h", "-o", "%i %T")
-            time.sleep(STATE_SAVED)
-            if jobs == self.cluster.client("squeue", "-h", "-o", "%i %T"):
-                break
-            cell, _, steps = self.victim(most=99)
-        self.cluster.stop(name, kill=True)
-        time.sleep(self.rng.uniform(1, 4))
-        self.cluster.start_daemon() if name == "slurmd" else self.cluster.start_controller()
-        self.cluster.wait_until_up()
+        with self.victim(most=99) as (cell, _, steps):
+            # A controller that is killed before it has saved the end of a job, which takes it some
+            # seconds, takes the job for a running one, and drains the node: not ours to cure.
+            while name == "slurmctld":
+                jobs = self.cluster.client("squeue", "-h", "-o", "%i %T")
+                time.sleep(STATE_SAVED)
+                if jobs == self.cluster.client("squeue", "-h", "-o", "%i %T"):
+                    break
+            self.cluster.stop(name, kill=True)
+            time.sleep(self.rng.uniform(1, 4))
+            self.cluster.start_daemon() if name == "slurmd" else self.cluster.start_controller()
+            self.cluster.wait_until_up()
         self.note(f"{name} killed and started again", f"{name_of(cell)} at step {steps}")
 
     def node_crash(self):
         """The daemon and all processes of a job are gone at once; the controller gives the node up
         and queues the job again."""
-        cell, job, steps = self.victim(most=99)
-        self.cluster.stop("slurmd", kill=True)
-        for pid in self.cluster.processes_of(job):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        with self.victim(most=99) as (cell, job, steps):
+            self.cluster.stop("slurmd", kill=True)
+            for pid in self.cluster.processes_of(job):
+                _signal(pid, signal.SIGKILL)
         self.matrix.wait_for(
             lambda: self.cluster.client("sinfo", "-h", "-o", "%T").strip().startswith("down"),
             "the node to be down",
@@ -150,8 +162,8 @@ class Faults:
         )
 
     def second_snakemake(self):
-        cell, _, steps = self.victim(most=99)
-        code, said = self.matrix.call()
+        with self.victim(most=99) as (cell, _, steps):
+            code, said = self.matrix.call()
         assert code != 0, said
         assert "Error: Directory cannot be locked" in said or "LockException" in said, said[-2000:]
         line = next(line for line in said.splitlines() if "lock" in line.lower())
@@ -159,38 +171,39 @@ class Faults:
         self.note("second Snakemake on the same results", f"{name_of(cell)} at step {steps}")
 
     def second_process(self):
-        cell, _, steps = self.victim(most=99)
-        command = [sys.executable, "-m", "gxpo.cli", "train", "config.yaml", "--model", cell.model]
-        command += ["--label", cell.label, "--seed", str(cell.seed)]
-        environment = self.matrix.environment | {"PYTHONPATH": str(ROOT)}
-        done = subprocess.run(
-            command, cwd=self.matrix.folder, env=environment, capture_output=True, text=True
-        )
+        with self.victim(most=99) as (cell, _, steps):
+            command = [sys.executable, "-m", "gxpo.cli", "train", "config.yaml"]
+            command += ["--model", cell.model, "--label", cell.label, "--seed", str(cell.seed)]
+            environment = self.matrix.environment | {"PYTHONPATH": str(ROOT)}
+            done = subprocess.run(
+                command, cwd=self.matrix.folder, env=environment, capture_output=True, text=True
+            )
         assert done.returncode == os.EX_TEMPFAIL, done.stderr
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr
         print(f"    it said: {done.stderr.strip()}")
         self.note("second gxpo train of a running cell", f"{name_of(cell)}, step {steps}")
 
     def ctrl_c(self):
-        cell, _, steps = self.victim(most=99)
-        code = self.matrix.interrupt(signal.SIGINT)
+        with self.victim(most=99) as (cell, _, steps):
+            code = self.matrix.interrupt(signal.SIGINT)
         assert code != 0
         self.note("Snakemake: Ctrl-C, started again", f"{name_of(cell)} at step {steps}")
         self.matrix.start()
 
     def kill_snakemake(self):
         """What it leaves running is ended by the next one."""
-        cell, job, steps = self.victim(most=99)
-        self.matrix.interrupt(signal.SIGKILL)
-        assert self.matrix.call("--unlock")[0] == 0
-        self.matrix.start()
+        with self.victim(most=99) as (cell, job, steps):
+            self.matrix.interrupt(signal.SIGKILL)
+            assert self.matrix.call("--unlock")[0] == 0
+            self.matrix.start()
         self.matrix.wait_for(lambda: self.end_state(job), f"the end of the orphan {job}")
         self.note("Snakemake: kill -9, started again", f"{name_of(cell)} at step {steps}")
 
     def corrupt(self, how):
         """Cancel a cell with two checkpoints, and damage the newest before the retry reads it."""
-        cell, job, _ = self.victim(after=2 * self.matrix.raw["evaluate"]["every"] + 1)
-        self.cluster.client("scancel", job)
+        after = 2 * self.matrix.raw["evaluate"]["every"] + 1
+        with self.victim(after=after) as (cell, job, _):
+            self.cluster.client("scancel", job)
         self.wait_for_the_end_of(cell)
         whole = (self.matrix.path(cell) / STATE).glob("checkpoint-*/" + MANIFEST)
         newest = max((path.parent for path in whole), key=step_of)
@@ -199,17 +212,12 @@ class Faults:
 
     def walltime(self, graceful):
         """Two trainings stand still until their time is up, or nearly; then they must stop."""
-        frozen = []
-        for _ in range(2):
-            cell, job, steps = self.victim(after=1, most=1)
-            pid = self.alive(cell)
-            os.kill(pid, signal.SIGSTOP)
-            frozen.append((cell, job, steps, pid))
+        frozen = [self.stopped(after=1, most=1) for _ in range(2)]
         for _, job, _, pid in frozen if graceful else ():
             self.matrix.wait_for(
                 lambda job=job: self.cluster.job(job).get("RunTime", "") >= "00:01:55", "1:55"
             )
-            os.kill(pid, signal.SIGCONT)
+            _signal(pid, signal.SIGCONT)
         by = "the end of its walltime" if graceful else "(SIGTERM|the end of its walltime)"
         for cell, job, steps, pid in frozen:
             self.matrix.wait_for(lambda pid=pid: not _exists(pid), f"the end of {pid}", 200)
@@ -219,6 +227,11 @@ class Faults:
             assert (state == "TIMEOUT") != graceful, state
             kind = "walltime near: stopped ahead of it" if graceful else "walltime exceeded"
             self.note(kind, f"{name_of(cell)}, step {steps}")
+
+
+def _signal(pid, number):
+    with contextlib.suppress(ProcessLookupError):  # it has just ended
+        os.kill(pid, number)
 
 
 def _exists(pid):
