@@ -16,6 +16,7 @@ LONGEST = 5_000  # characters of an answer; no gold answer of the six suites has
 _BOXES = ("\\boxed", "\\fbox")
 _UNBRACED_BOX = re.compile(r"\s{0,3}([^\s${}\\,;]{1,100})")
 _ANSWER_IS = re.compile(r"(?i:\banswer)[*_]{0,2}\s{0,3}(?:is\b|:|=)\s{0,3}:?[*_]{0,2}\s{0,3}")
+_HEADING = re.compile(r"[ *_]{0,5}[A-Za-z][^\n]{0,1000}\n\s{0,1000}\S")  # and text below it
 _SENTENCE_END = re.compile(r"\.\s+(?=[A-Z])")
 _MATH = re.compile(r"\$(?:[^$\\]|\\.)*\$")
 _ONLY_SEPARATORS = re.compile(r"(?:[\s.,;:*$]|\band\b|\bor\b)*")
@@ -42,7 +43,8 @@ def final_answer(completion: str) -> str | None:
 
     1. the last ``\boxed{...}`` or ``\fbox{...}``; one that is never closed is a cut completion
        and no answer, though an earlier box is whole
-    2. what follows the last ``####`` (GSM8K's convention)
+    2. what follows the last ``####`` (GSM8K's convention), unless it is a heading of Markdown:
+       words with text below them, or with an "answer:" among them
     3. what follows the last "answer is" or "answer:"
     4. the last number
 
@@ -53,14 +55,20 @@ def final_answer(completion: str) -> str | None:
     if box >= 0:
         return _boxed(completion, box)
     mark = completion.rfind("####")
-    if mark >= 0:
-        return _stated(completion[mark + 4 : mark + 4 + LONGEST])
+    stated = completion[mark + 4 : mark + 4 + LONGEST]
+    if mark >= 0 and not _is_heading(stated):
+        return _stated(stated)
     window = completion[-WINDOW:]
     announced = [match.end() for match in _ANSWER_IS.finditer(window)]
     if announced:
         return _stated(window[announced[-1] :][:LONGEST])
     numbers = _NUMBERS.findall(window.translate(_MINUSES))
     return numbers[-1].strip() if numbers else None
+
+
+def _is_heading(text: str) -> bool:
+    line = text.lstrip().split("\n", 1)[0]
+    return _HEADING.match(text) is not None or _ANSWER_IS.search(line) is not None
 
 
 def _boxed(text: str, start: int) -> str | None:

@@ -14,6 +14,7 @@ import yaml
 
 from gxpo.errors import UserError
 from gxpo.gold_answers import EXTRACTORS
+from gxpo.user_files import read_text
 
 CONFIG_DIR = Path(__file__).resolve().parent.parent / "config"
 PREPARED = Path("data")  # of the working directory, like results/
@@ -95,7 +96,7 @@ def _models(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    entries = yaml.safe_load(read_text(path))
     return {name: entry for name, entry in entries.items() if not name.startswith(".")}
 
 

@@ -11,6 +11,7 @@ import yaml
 
 from gxpo.errors import UserError
 from gxpo.statistics import Estimate
+from gxpo.user_files import read_text
 
 CLAIMS = Path(__file__).resolve().parent.parent / "results" / "claims.yaml"
 MEASURES = ("gain", "step", "train_seconds", "backward_passes", "passes_per_step")
@@ -50,7 +51,7 @@ class Claim:
 
 def read_claims(path: Path = CLAIMS) -> list[Claim]:
     """The claims in their order. Raises UserError for a bad entry."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = yaml.safe_load(read_text(path))
     keys = {field.name for field in fields(Claim)}
     claims = []
     for entry in content["claims"]:

@@ -18,6 +18,7 @@ from gxpo.errors import UserError
 from gxpo.lock import locked
 from gxpo.problems import load_problems, problem_file
 from gxpo.registry import load_method
+from gxpo.user_files import read_text
 
 HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 # Of a model entry: what the scheduler and `gxpo plan` need, and no number of a run depends on.
@@ -83,7 +84,7 @@ def _read_yaml(path: Path) -> Any:
     if not path.is_file():
         raise UserError(f"config file {str(path)!r} does not exist")
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+        return yaml.load(read_text(path), Loader=_UniqueKeyLoader)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except yaml.YAMLError as error:

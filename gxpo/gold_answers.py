@@ -1,6 +1,7 @@
 r"""Gold answers out of published datasets: a closed set of named extractors.
 
-Each takes the value of a row's answer field and returns plain text, or None where it finds none.
+Each takes the value of a row's answer field (no field, or null: None) and returns plain text, or
+None where it finds none.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any
 
 def text(value: Any) -> str | None:
     r"""The value as it stands, or the content of its last ``\boxed`` where it has one."""
+    if value is None:
+        return None
     return boxed(value) or str(value).strip().strip("$").strip() or None
 
 
@@ -34,12 +37,8 @@ def boxed(value: Any) -> str | None:
 
 
 def number(value: Any) -> str | None:
-    """A number that may have been stored as a float: 27.0 is 27."""
-    try:
-        as_float = float(value)
-    except (TypeError, ValueError):
-        return text(value)
-    return str(int(as_float)) if as_float.is_integer() else str(value).strip()
+    """A number that may have been stored as a float: 27.0 is 27, to every digit."""
+    return re.sub(r"(?<=\d)\.0*$", "", written) if (written := text(value)) else None
 
 
 def after_hashes(value: Any) -> str | None:

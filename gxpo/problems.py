@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from gxpo.catalog import benchmarks, names
 from gxpo.errors import UserError
 from gxpo.problem import Problem
 from gxpo.synthetic import synthetic_problems
+from gxpo.user_files import read_text
 
 SYNTHETIC = "synthetic/"
 SYNTHETIC_COUNTS = {"train": 4096, "selection": 96, "test": 128, "hard": 96}
@@ -23,11 +26,12 @@ def load_problems(source: str, limit: int | None = None) -> list[Problem]:
     ``answer``. ``limit`` keeps the first so many.
 
     Raises UserError for a missing file, an unknown split or name, problems that are not prepared,
-    or a bad line (names its number).
+    an id given twice, a file that is not UTF-8, or a bad line (names its number).
     """
     if source.startswith(SYNTHETIC):
         split = source.removeprefix(SYNTHETIC)
-        return synthetic_problems(split, limit or SYNTHETIC_COUNTS.get(split, 0))
+        count = SYNTHETIC_COUNTS.get(split, 0)
+        return synthetic_problems(split, min(limit or count, count))
     path = problem_file(source)
     assert path is not None
     if not path.is_file() and source in benchmarks():
@@ -37,12 +41,13 @@ def load_problems(source: str, limit: int | None = None) -> list[Problem]:
         )
     if not path.is_file():
         raise UserError(f"problem file {source!r} does not exist; known names are {names()}")
-    with path.open(encoding="utf-8") as lines:
-        problems = [
-            _parse(line, f"{source}:{n}") for n, line in enumerate(lines, 1) if line.strip()
-        ]
+    lines = read_text(path).split("\n")
+    problems = [_parse(line, f"{source}:{n}") for n, line in enumerate(lines, 1) if line.strip()]
     if not problems:
         raise UserError(f"problem file {source!r} holds no problem")
+    number, count = Counter(problem.id for problem in problems).most_common(1)[0]
+    if count > 1:
+        raise UserError(f"problem file {source!r} has {count} problems with the id {number!r}")
     return problems[:limit]
 
 
@@ -56,11 +61,21 @@ def problem_file(source: str) -> Path | None:
 def _parse(line: str, where: str) -> Problem:
     try:
         row = json.loads(line)
-        return Problem(str(row["id"]), str(row["problem"]), str(row["answer"]))
+        texts = [_text(row[key]) for key in ("id", "problem", "answer")]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{where}: every line must be a JSON object with id, problem and answer ({error!r})"
+            f"{where}: every line must be a JSON object with id, problem and answer, each a text "
+            f"or a number ({error!r})"
         ) from error
+    return Problem(*texts)
+
+
+def _text(value: Any) -> str:
+    """Raises ValueError for what is neither a text nor a number: no answer could be equal to it."""
+    text = str(value) if isinstance(value, str | int | float) else ""
+    if not text.strip() or isinstance(value, bool):
+        raise ValueError(f"{value!r} is no text")
+    return text
 
 
 def content_hash(problems: list[Problem]) -> str:

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from gxpo.errors import UserError
+from gxpo.user_files import read_text
 
 SITE = Path(__file__).resolve().parent.parent / "slurm" / "site.yaml"
 # Where a model entry says nothing. A tiny policy takes seconds to minutes, on a processor.
@@ -113,7 +114,7 @@ def read_site(path: Path) -> Site:
     if not path.exists():
         return Site()
     try:
-        return Site.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        return Site.model_validate(yaml.safe_load(read_text(path)) or {})
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:

@@ -222,6 +222,13 @@ COMPLETIONS = {
         (r"\boxed{}", "6", False),
         (r"\boxed{6", "6", False),  # cut
         (r"\boxed{5} no, \boxed{6", "5", False),
+        (r"\boxed{1=5}", "5", False),
+        (r"\boxed{5=1}", "5", False),
+        (r"\boxed{n=4=5}", "5", False),
+        (r"\boxed{\frac{1}{2}=5}", "5", False),
+        (r"\boxed{2\cdot 2+1=5}", "5", True),
+        (r"\boxed{a+b=5}", "5", True),  # what may have been asked for
+        (r"\boxed{m\angle 1=5^\circ}", "5", True),
     ],
     "####": [
         ("4+5=9;9-3=6####6", "6", True),
@@ -244,6 +251,12 @@ COMPLETIONS = {
         ("####sqrt(64)", "8", True),
         ("####8dollars", "8", True),
         ("#### 5\n#### 6", "6", True),
+        ("#### Conclusion\n\nSo the answer is 42.", "42", True),  # headings of Markdown
+        ("#### **Step 2**\nThe answer is 42.", "42", True),
+        ("#### Final Answer: 42", "42", True),
+        ("6 apples\n#### Check\nIt is 6.", "6", True),
+        ("#### x = 6\n", "6", True),
+        ("#### 6\n\nQuestion: 2+3?", "6", True),
     ],
     "the answer is": [
         ("The answer is 42.", "42", True),

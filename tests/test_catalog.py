@@ -36,6 +36,9 @@ FIVE = {"math500", "amc23", "gsm8k", "minerva", "olympiadbench"}
         ("joined", ["$2$"], "2"),
         ("joined", ["$69$", "$84$"], "69, 84"),
         ("joined", [], None),
+        ("number", 10000000000000001, "10000000000000001"),
+        ("number", "$2.50$", "2.50"),
+        *((name, None, None) for name in gold_answers.EXTRACTORS),
     ],
 )
 def test_answers(extractor, value, answer):

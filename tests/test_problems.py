@@ -77,12 +77,39 @@ def test_jsonl(tmp_path):
     assert content_hash([problem]) != content_hash([])
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '{"id": 1, "problem": "x"}', "3"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("{", "[]", '{"id": 1, "problem": "x"}', "3"),
+        '{"id": 2, "problem": "x", "answer": null}',  # what no answer can be equal to
+        '{"id": 2, "problem": "x", "answer": ["1", "2"]}',
+        '{"id": 2, "problem": "x", "answer": " "}',
+        '{"id": 2, "problem": "", "answer": "1"}',
+        '{"id": 2, "problem": "x", "answer": true}',
+    ],
+)
 def test_bad_lines_are_named(tmp_path, line):
     file = tmp_path / "p.jsonl"
     file.write_text(json.dumps({"id": 1, "problem": "x", "answer": "y"}) + "\n" + line + "\n")
     with pytest.raises(UserError, match=r"p\.jsonl:2: every line must be a JSON object with id"):
         load_problems(str(file))
+
+
+def test_an_id_given_twice_is_refused(tmp_path):
+    line = json.dumps({"id": "a7", "problem": "x", "answer": "y"}) + "\n"
+    (tmp_path / "p.jsonl").write_text(line + line)
+    with pytest.raises(UserError, match="has 2 problems with the id 'a7'"):
+        load_problems(str(tmp_path / "p.jsonl"))
+
+
+def test_another_encoding_is_named(tmp_path):
+    (tmp_path / "p.jsonl").write_bytes('{"id": 1, "problem": "café"}'.encode("latin-1"))
+    with pytest.raises(UserError, match=r"p\.jsonl is not UTF-8"):
+        load_problems(str(tmp_path / "p.jsonl"))
+
+
+def test_a_limit_is_no_more_than_a_synthetic_set_has():
+    assert load_problems("synthetic/test", 10**6) == load_problems("synthetic/test")
 
 
 def test_an_empty_file_is_refused(tmp_path):
