@@ -108,6 +108,13 @@ def complete_config(raw: Any) -> dict[str, Any]:
         raise UserError(
             f"config: evaluate.every is {evaluate['every']}, at most train.steps = {train['steps']}"
         )
+    for label, spec in config["models"].items():
+        rounded = "lora" in spec and spec["dtype"] == "bfloat16"
+        if rounded and evaluate["lora"] == "merged":
+            raise UserError(
+                f"config: evaluate.lora: merged would round most of what {label}'s adapters have "
+                "learned away, whose dtype is bfloat16: set adapter"
+            )
     for label, spec in config["methods"].items():
         try:
             load_method(spec["method"], **_hyperparameters(spec))

@@ -17,6 +17,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
+from transformers.utils import CONFIG_NAME, cached_file
 
 from gxpo.errors import CellError, UserError
 
@@ -77,9 +78,12 @@ def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenize
 def load_model(path: str, dtype: str = "float32", revision: str | None = None) -> PreTrainedModel:
     """The causal language model of a folder or hub name. Weights are read from safetensors alone,
     and the code is always the library's own."""
-    return _load(
+    model = _load(
         AutoModelForCausalLM, path, revision=revision, dtype=DTYPES[dtype], use_safetensors=True
     )
+    # TRL loads the reference of the KL term by this name, without the revision.
+    model.config._name_or_path = str(Path(cached_file(path, CONFIG_NAME, revision=revision)).parent)
+    return model
 
 
 def lora_config(spec: dict[str, Any]) -> LoraConfig | None:
@@ -117,9 +121,7 @@ def weight_files(path: str) -> list[tuple[str, int, int]]:
     )
 
 
-def load_adapted_model(
-    base: PreTrainedModel, adapter: Path, merged: bool = True
-) -> PreTrainedModel:
+def load_adapted_model(base: PreTrainedModel, adapter: Path, merged: bool) -> PreTrainedModel:
     """``base`` with the LoRA adapter of a checkpoint, merged into its weights or beside them.
     Raises CellError where the adapter is not in safetensors: peft would take a pickle."""
     if not (adapter / ADAPTER).is_file():

@@ -159,3 +159,14 @@ def test_lora_defaults_are_the_papers(tiny_policy):
         "alpha": 256,
         "targets": ["q_proj", "k_proj", "v_proj", "o_proj"],
     }
+
+
+def test_merging_is_refused_where_it_rounds_adapters_away(tiny_policy):
+    entry = {"path": str(tiny_policy), "lora": {}, "dtype": "bfloat16"}
+    raw = small_config(tiny_policy, models={"tiny": entry})
+    assert complete_config(raw)["evaluate"]["lora"] == "adapter"
+    raw["evaluate"]["lora"] = "merged"
+    with pytest.raises(UserError, match=r"evaluate\.lora: merged .* tiny's adapters .* bfloat16"):
+        complete_config(raw)
+    entry["dtype"] = "float32"
+    assert complete_config(raw)["evaluate"]["lora"] == "merged"

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 import torch
 from conftest import small_config
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 
 import gxpo.train as training
@@ -44,7 +44,7 @@ def test_a_cell_trains_adapters_alone_and_is_evaluated_either_way(tiny_policy, w
     # stock peft loads it, and merging is the same policy
     base = load_model(str(tiny_policy))
     adapted = PeftModel.from_pretrained(load_model(str(tiny_policy)), str(checkpoint(cell)))
-    merged = load_adapted_model(load_model(str(tiny_policy)), checkpoint(cell))
+    merged = load_adapted_model(load_model(str(tiny_policy)), checkpoint(cell), merged=True)
     tokens = torch.arange(2, 12).unsqueeze(0)
     with torch.no_grad():
         wanted, got = adapted(tokens).logits, merged(tokens).logits
@@ -60,6 +60,30 @@ def test_a_cell_trains_adapters_alone_and_is_evaluated_either_way(tiny_policy, w
     # the same random streams: only rounding can tell the two apart
     gap = scores["merged"]["pass_at_1"] - scores["adapter"]["pass_at_1"]
     assert gap.abs().max() <= 0.05
+
+
+def test_small_changes_to_bfloat16_weights_are_there_beside_them_and_lost_in_them(
+    tiny_policy, tmp_path
+):
+    def load():
+        return load_model(str(tiny_policy), "bfloat16")
+
+    adapted = get_peft_model(load(), LoraConfig(r=128, lora_alpha=256, target_modules=["v_proj"]))
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_B" in name:
+                parameter.uniform_(-1e-5, 1e-5)
+    adapted.save_pretrained(str(tmp_path))
+
+    def layer(model):
+        return model.get_submodule("model.layers.0.self_attn.v_proj")
+
+    beside = layer(load_adapted_model(load(), tmp_path, merged=False).base_model.model)
+    assert beside.get_delta_weight("default").dtype == torch.float32
+    assert (beside.get_delta_weight("default") != 0).all()
+    merged = layer(load_adapted_model(load(), tmp_path, merged=True))
+    assert (merged.weight != layer(load()).weight).float().mean() < 0.2
 
 
 class LooksAround(Method):

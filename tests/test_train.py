@@ -2,9 +2,15 @@
 
 import json
 import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from conftest import small_config
+import yaml
+from conftest import ROOT, small_config
 
 import gxpo.train as training
 from gxpo.config import complete_config, get_cell
@@ -98,6 +104,29 @@ def test_a_state_of_other_settings_is_discarded(tiny_policy, workdir):
     assert rows_of(second)[0]["learning_rate"] == 2e-3
     assert status(second) == ("missing", "not evaluated")  # nothing of the first remains
     assert not list(second.folder.glob("*.parquet")) + list(second.folder.glob("*.gz"))
+
+
+def test_the_reference_of_the_kl_term_is_the_pinned_commit(tiny_policy, workdir):
+    """Of a hub model: what main is, or that the cache knows no main, changes nothing."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    folder = workdir / "hub" / "models--acme--tiny" / "snapshots" / commit
+    shutil.copytree(tiny_policy, folder)
+    models = {"tiny": {"path": "acme/tiny", "revision": commit}}
+    raw = small_config(tiny_policy, models=models)
+    raw["train"] |= {"beta": 0.1, "steps": 2}
+    Path("config.yaml").write_text(yaml.safe_dump(raw))
+    command = [sys.executable, "-m", "gxpo.cli", "train", "config.yaml", "--model", "tiny"]
+    environment = os.environ | {"HF_HUB_CACHE": str(workdir / "hub"), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [*command, "--label", "grpo", "--seed", "0"],
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = read_rows(Path("results/test/runs/tiny/grpo/seed0/metrics.jsonl"))
+    assert rows[0]["kl"] == pytest.approx(0, abs=1e-6)
+    assert rows[1]["kl"] > 1e-6
 
 
 def test_checkpoint_steps():
