@@ -34,9 +34,21 @@ from gxpo.models import (
     load_tokenizer,
     stop_tokens,
 )
+from gxpo.overlap import refuse_overlap
 from gxpo.problems import content_hash, load_problems
 from gxpo.progress import progress_bar
-from gxpo.runs import FAILURE, PROBLEM_SCORES, RUN, SAMPLES, SCORES, checkpoint_folder
+from gxpo.runs import (
+    EVALUATION,
+    FAILURE,
+    PROBLEM_SCORES,
+    SAMPLES,
+    SCORES,
+    STATE,
+    checkpoint_folder,
+    evaluation_settings,
+    trained_run,
+    write_json,
+)
 from gxpo.sampler import Sampler
 from gxpo.sampler_hf import TransformersSampler
 from gxpo.sampler_vllm import VLLMSampler
@@ -48,18 +60,24 @@ def evaluate(cell: Cell) -> None:
     """Evaluate a trained cell's checkpoints on every benchmark and on the selection split; write
     ``scores.csv``, ``problems.parquet`` and ``samples.jsonl.gz``. Benchmarks with ``at: last`` are
     left for the last checkpoint and the one that the selection split then chooses. What a killed
-    evaluation has finished is kept."""
+    evaluation has finished is kept.
+
+    Raises UserError where the cell is not trained, or selects by problems that it reports, and
+    CellError where it was trained on them.
+    """
     folder = cell.folder
     (folder / FAILURE).unlink(missing_ok=True)
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    steps = json.loads((folder / RUN).read_text(encoding="utf-8"))["checkpoints"]
+    run = trained_run(cell)
+    refuse_overlap(cell, run)
+    steps = run["checkpoints"]
     sets = evaluation_sets(cell.evaluate)
     due = {step: due_labels(sets, final=step == steps[-1]) for step in steps}
     parts = _finish(cell, due)
     chosen = {_chosen(parts, steps): due_labels(sets, final=True)}
     if any((step, label) not in parts for step, labels in chosen.items() for label in labels):
         parts |= _finish(cell, chosen)
-    _write_results(folder, [parts[step, k] for step in steps for k in sets if (step, k) in parts])
+    _write_results(cell, [parts[step, k] for step in steps for k in sets if (step, k) in parts])
 
 
 def _finish(cell: Cell, due: dict[int, list[str]]) -> dict[tuple[int, str], Part]:
@@ -161,6 +179,7 @@ def _evaluate(
     the model's loading (in the first part), prompts, grading, lm-eval itself."""
     mark = time.perf_counter()
     start_early()
+    chat = cell.model_spec["chat"]
     with _sampler(cell, step) as sampler:
         for label in labels:
             sampler.start(sampling_seed(cell.seed, step, label))
@@ -170,8 +189,9 @@ def _evaluate(
             results = lm_evaluate(
                 sampler,
                 {"tasks": {label: task}, "groups": {}, "group_map": {}},
-                apply_chat_template=cell.model_spec["chat"],
-                system_instruction=cell.model_spec.get("system"),
+                apply_chat_template=chat,
+                # lm-eval would put it before prompts that go through no template, too
+                system_instruction=cell.model_spec.get("system") if chat else None,
             )
             part = _part(step, label, task.config.repeats, results, sampler)
             now = time.perf_counter()
@@ -202,7 +222,7 @@ def _sampler(cell: Cell, step: int) -> Iterator[Sampler]:
             elif step and cell.evaluate["lora"] == "adapter":
                 source["adapter"] = (checkpoint, spec["lora"]["r"])
             elif step:
-                merged = stack.enter_context(tempfile.TemporaryDirectory())
+                merged = stack.enter_context(tempfile.TemporaryDirectory(dir=cell.folder / STATE))
                 _policy(cell, step).save_pretrained(merged)
                 source = {"model": merged}
             sampler = VLLMSampler(
@@ -256,8 +276,11 @@ def _part(step: int, label: str, samples: int, results: Any, sampler: Sampler) -
     return {"score": score, "rows": rows}
 
 
-def _write_results(folder: Path, parts: list[Part]) -> None:
+def _write_results(cell: Cell, parts: list[Part]) -> None:
     """``scores.csv`` last: it says that the cell is finished."""
+    folder = cell.folder
+    (folder / SCORES).unlink(missing_ok=True)  # of other settings, perhaps
+    write_json(folder / EVALUATION, evaluation_settings(cell))
     write_atomically(folder / PROBLEM_SCORES, problem_table([r for p in parts for r in p["rows"]]))
     lines = (json.dumps(row) + "\n" for part in parts for row in part["rows"])
     write_atomically(folder / SAMPLES, gzip.compress("".join(lines).encode(), mtime=0))

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gxpo.config import Cell, is_prepared
-from gxpo.errors import UserError
+from gxpo.errors import CellError, UserError
 from gxpo.problem import Problem
 from gxpo.problems import content_hash, load_problems
 
@@ -56,8 +56,8 @@ def training_problems(cell: Cell) -> tuple[list[Problem], dict[str, Any]]:
     """The problems to train on, without those that also stand in one of the cell's benchmarks; and
     what ``run.json`` says about them. Raises UserError where none is left.
 
-    Preparation has dropped it already where it made the file; a file of the user's own, or a
-    benchmark added since, is caught here.
+    Preparation has dropped them already where it made the file; those of a file of the user's own
+    are dropped here. Benchmarks that are not here yet are left to ``refuse_overlap``.
     """
     problems = load_problems(cell.train["problems"])
     sources = {k: s["problems"] for k, s in cell.evaluate["benchmarks"].items()}
@@ -76,3 +76,32 @@ def training_problems(cell: Cell) -> tuple[list[Problem], dict[str, Any]]:
         "benchmarks_sha256": {label: content_hash(suite) for label, suite in suites.items()},
         "dropped_problems": dropped,
     }
+
+
+def refuse_overlap(cell: Cell, run: Mapping[str, Any]) -> None:
+    """Refuse to report problems by which checkpoints are selected, or on which the cell was trained
+    because the benchmark was not there yet, or was another.
+
+    run: the cell's run.json. Raises UserError, or CellError for what needs another training.
+    """
+    specs, selection = cell.evaluate["benchmarks"], cell.evaluate["selection"]
+    suites = {k: load_problems(spec["problems"], spec.get("limit")) for k, spec in specs.items()}
+    chosen_by = load_problems(selection["problems"], selection.get("limit"))
+    if common := split_overlap(chosen_by, suites)[1]:
+        raise UserError(
+            f"evaluate.selection: {len(common)} of its problems also stand in evaluate.benchmarks "
+            f"({', '.join(sorted(set(common.values())))}): checkpoints would be chosen by what is "
+            "reported; take them out (`gxpo prepare CONFIG` does, of what it has made)"
+        )
+    known = run.get("benchmarks_sha256", {})
+    whole = {k: load_problems(spec["problems"]) for k, spec in specs.items()}
+    new = {k: suite for k, suite in whole.items() if content_hash(suite) != known.get(k)}
+    trained = load_problems(cell.train["problems"]) if new else []
+    trained = [p for p in trained if p.id not in run.get("dropped_problems", {})]
+    if common := split_overlap(trained, new)[1]:
+        names = ", ".join(sorted(set(common.values())))
+        raise CellError(
+            f"it was trained on {len(common)} problems of {names}, "
+            f"which came later: delete {cell.folder} to train it without them, or leave the "
+            "benchmark out"
+        )

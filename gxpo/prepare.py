@@ -49,6 +49,8 @@ def prepare(
         if name not in (*listed, *hub_models(config)):
             known = ", ".join((*listed, *hub_models(config)))
             raise UserError(f"the configuration uses no {name!r}: it uses {known}")
+        if name in local and name not in listed:
+            raise UserError(f"--local gives problems, {name!r} is a model: name its folder as path")
     bar = progress_bar("prepare", len(targets))
     for name in targets:
         bar.set_postfix_str(name)
@@ -87,11 +89,11 @@ def _prepare_model(name: str, revision: str | None, update: bool) -> str:
 def _prepare_problems(
     entry: Benchmark, listed: Mapping[str, Benchmark], file: Path | None, update: bool
 ) -> str:
+    suites = {} if entry.role == "test" else _test_suites(listed)
     if entry.file.exists() and not update and file is None:
         stale = _stale(entry.record, locked("datasets", entry.hub or ""))
-        return f"{entry.name}: there already ({entry.file}){stale}"
+        return f"{entry.name}: there already ({entry.file}){_checked_again(entry, suites)}{stale}"
     problems, source, skipped = _normalised(entry, file, update)
-    suites = {} if entry.role == "test" else _test_suites(listed)
     kept, dropped = split_overlap(problems, suites)
     if not kept:
         raise UserError(f"{entry.name}: every problem also stands in {', '.join(suites)}")
@@ -106,9 +108,31 @@ def _prepare_problems(
         "sha256": content_hash(kept),
         "licence": entry.licence,
     }
-    _write(entry.file, "".join(json.dumps(asdict(p), ensure_ascii=False) + "\n" for p in kept))
+    _write_problems(entry, kept)
     _write(entry.record, json.dumps(record, indent=2) + "\n")
     return _line(entry, len(problems), len(kept), skipped, dropped, suites)
+
+
+def _checked_again(entry: Benchmark, suites: Mapping[str, list[Problem]]) -> str:
+    """Drop from a file of ours what stands in a test suite that was prepared after it; a remark."""
+    record = json.loads(entry.record.read_text(encoding="utf-8")) if entry.record.exists() else {}
+    checked = record.get("checked_against", {})
+    hashes = {name: content_hash(suite) for name, suite in suites.items()}
+    new = {name: suites[name] for name in suites if checked.get(name) != hashes[name]}
+    if not record or not new:
+        return ""
+    kept, dropped = split_overlap(load_problems(entry.name), new)
+    if dropped:
+        _write_problems(entry, kept)
+    record |= {"count": len(kept), "sha256": content_hash(kept)}
+    record |= {"dropped": record["dropped"] | dropped, "checked_against": checked | hashes}
+    _write(entry.record, json.dumps(record, indent=2) + "\n")
+    return f"; {len(dropped)} dropped that also stand in {', '.join(new)}" if dropped else ""
+
+
+def _write_problems(entry: Benchmark, problems: list[Problem]) -> None:
+    lines = (json.dumps(asdict(problem), ensure_ascii=False) + "\n" for problem in problems)
+    _write(entry.file, "".join(lines))
 
 
 def _stale(record: Path, commit: str | None) -> str:

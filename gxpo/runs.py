@@ -2,6 +2,7 @@
 
 run.json           train     settings, versions, commit, hardware, counts, seconds
 metrics.jsonl      train     one row a step (gxpo.metrics)
+evaluation.json    evaluate  the settings of the evaluation
 scores.csv         evaluate  one row per checkpoint x benchmark
 problems.parquet   evaluate  one row per checkpoint x benchmark x problem
 samples.jsonl.gz   evaluate  one row per checkpoint x benchmark x problem x sample
@@ -23,10 +24,12 @@ from typing import Any
 from gxpo.atomic import write_atomically
 from gxpo.cell_lock import killed_worker
 from gxpo.config import Cell, due_labels, evaluation_sets
+from gxpo.errors import UserError
 from gxpo.redaction import redacted
 
 RUN, METRICS, SCORES, SAMPLES = "run.json", "metrics.jsonl", "scores.csv", "samples.jsonl.gz"
 PROBLEM_SCORES = "problems.parquet"
+EVALUATION = "evaluation.json"
 FAILURE = "failure.json"
 STATE = "state"
 
@@ -70,20 +73,53 @@ def status(cell: Cell) -> tuple[str, str]:
 def read_run(cell: Cell) -> dict[str, Any]:
     """``run.json``; empty where the cell has not been trained, or with other settings than the
     configuration has now. What is evaluated may have changed: that trains nothing anew."""
-    file = cell.folder / RUN
-    run = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    trained, asked = _training(run.get("cell", {})), _training(asdict(cell))
-    return run if trained == asked or trained == redacted(asked) else {}  # as write_json writes
+    run = _read(cell.folder / RUN)
+    return run if _same(_training(run.get("cell", {})), _training(asdict(cell))) else {}
+
+
+def trained_run(cell: Cell) -> dict[str, Any]:
+    """``run.json``. Raises UserError where the cell has not been trained with its settings."""
+    run = read_run(cell)
+    if not run:
+        raise UserError(f"cell {cell.folder} has not been trained with these settings: gxpo train")
+    return run
 
 
 def _training(settings: dict[str, Any]) -> Any:
-    """A cell's settings in JSON's types, without those of the evaluation."""
-    every = settings.get("evaluate", {}).get("every")
-    return json.loads(json.dumps(settings | {"evaluate": every}))
+    """A cell's settings without those of the evaluation."""
+    return settings | {"evaluate": settings.get("evaluate", {}).get("every")}
+
+
+def evaluation_settings(cell: Cell) -> dict[str, Any]:
+    """What the scores of a checkpoint depend on, as ``evaluation.json`` has it. ``batch_size`` is
+    not among it: every sample has its own random stream."""
+    spec, settings = cell.model_spec, cell.evaluate
+    return {
+        "max_completion_length": settings["max_completion_length"],
+        "backend": settings["backend"],
+        "lora": settings["lora"] if "lora" in spec else None,
+        "prompt": {key: spec.get(key) for key in ("prompt", "system", "chat", "dtype")},
+        "sets": {
+            label: {key: problems.get(key) for key in ("problems", "limit", "samples", "template")}
+            for label, problems in evaluation_sets(cell.evaluate).items()
+        },
+    }
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
+def _same(recorded: dict[str, Any], asked: dict[str, Any]) -> bool:
+    """Whether a record is of these settings: in JSON's types, perhaps redacted by write_json."""
+    recorded, asked = json.loads(json.dumps(recorded)), json.loads(json.dumps(asked))
+    return recorded == asked or recorded == redacted(asked)
 
 
 def _is_evaluated(cell: Cell, checkpoints: list[int]) -> bool:
-    """Whether ``scores.csv`` has all that is due, with the samples due, and nothing else."""
+    """Whether ``scores.csv`` was drawn with these settings, and has all that is due."""
+    if not _same(_read(cell.folder / EVALUATION), evaluation_settings(cell)):
+        return False
     sets = evaluation_sets(cell.evaluate)
     try:
         with (cell.folder / SCORES).open(encoding="utf-8", newline="") as file:
@@ -95,6 +131,5 @@ def _is_evaluated(cell: Cell, checkpoints: list[int]) -> bool:
         for step in checkpoints
         for label in due_labels(sets, final=step == checkpoints[-1])
     }
-    samples = {label: spec["samples"] for label, spec in sets.items()}
-    drawn = {row["benchmark"]: int(row["samples"]) for row in rows}
-    return drawn == samples and due <= {(int(row["step"]), row["benchmark"]) for row in rows}
+    drawn = {(int(row["step"]), row["benchmark"]) for row in rows}
+    return due <= drawn and {label for _, label in drawn} == set(sets)

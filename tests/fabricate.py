@@ -8,7 +8,16 @@ import pandas as pd
 
 from gxpo.config import cells, due_labels, evaluation_sets
 from gxpo.metrics import COLUMNS
-from gxpo.runs import METRICS, PROBLEM_SCORES, RUN, SCORES, checkpoint_steps, write_json
+from gxpo.runs import (
+    EVALUATION,
+    METRICS,
+    PROBLEM_SCORES,
+    RUN,
+    SCORES,
+    checkpoint_steps,
+    evaluation_settings,
+    write_json,
+)
 
 PROBLEMS, SAMPLES = 25, 4  # a benchmark's; pass@1 is exact in steps of 1 %
 
@@ -84,6 +93,7 @@ def write_evaluation(cell, curve, checkpoints):
                 | {"tokens_per_second": 1000.0, "generation_seconds": 1.0, "other_seconds": 0.1}
             )
             problems += [(step, name, c, f"{name}-{i}", samples) for i, c in enumerate(counts)]
+    write_json(cell.folder / EVALUATION, evaluation_settings(cell))
     pd.DataFrame(scores).to_csv(cell.folder / SCORES, index=False)
     columns = ["step", "benchmark", "correct", "problem", "samples"]
     table = pd.DataFrame(problems, columns=columns)

@@ -2,18 +2,24 @@
 
 import gzip
 import json
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from conftest import small_config
+from test_cli import run
 
 import gxpo.evaluate as evaluation
-from gxpo.config import complete_config, get_cell
+from gxpo.config import cells, complete_config, get_cell
 from gxpo.errors import CellError, UserError
 from gxpo.evaluate import evaluate, sampling_seed
+from gxpo.overlap import refuse_overlap, training_problems
 from gxpo.results import read_problem_scores
-from gxpo.runs import write_json
+from gxpo.runs import status, write_json
 from gxpo.sampler import Sampler
+from gxpo.sampler_hf import TransformersSampler
 from gxpo.tasks.scoring import process_results
 
 TIMES = ["tokens_per_second", "generation_seconds", "other_seconds"]
@@ -25,7 +31,8 @@ def untrained_cell(policy, checkpoints=(0,), **settings):
     config["evaluate"].update(settings)
     cell = get_cell(complete_config(config), "tiny", "grpo", 0)
     cell.folder.mkdir(parents=True, exist_ok=True)
-    write_json(cell.folder / "run.json", {"checkpoints": list(checkpoints)})
+    record = {"cell": asdict(cell), "checkpoints": list(checkpoints)}
+    write_json(cell.folder / "run.json", record | training_problems(cell)[1])
     return cell
 
 
@@ -196,3 +203,68 @@ def test_process_results():
     result = process_results(doc, [["####4", "####5", "####4", "nothing"]])
     assert result == {"pass_at_1": 0.5, "pass_at_n": 1.0}
     assert process_results(doc, [["5"]]) == {"pass_at_1": 0.0, "pass_at_n": 0.0}
+
+
+def test_a_cell_that_is_not_trained_is_not_evaluated(tiny_policy, workdir, monkeypatch, capsys):
+    raw = small_config(tiny_policy)
+    Path("config.yaml").write_text(yaml.safe_dump(raw))
+    (cell,) = cells(complete_config(raw))
+    command = ("evaluate", "config.yaml", "--model", "tiny", "--label", "grpo", "--seed", "0")
+    assert run(monkeypatch, *command) == 2
+    assert "has not been trained with these settings: gxpo train" in capsys.readouterr().err
+    assert status(cell) == ("missing", "not trained")  # and not failed
+
+
+def problem_lines(file, *texts):
+    rows = [{"id": i, "problem": text, "answer": 1} for i, text in enumerate(texts)]
+    Path(file).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def test_a_benchmark_on_whose_problems_the_cell_was_trained_is_not_reported(tiny_policy, workdir):
+    """It was not there when training dropped what stands in benchmarks."""
+    raw = small_config(tiny_policy)
+    raw["train"]["problems"] = problem_lines("train.jsonl", "1 + 1?", "2 + 2?")
+    (cell,) = cells(complete_config(raw))
+    run = training_problems(cell)[1]
+    refuse_overlap(cell, run)
+    raw["evaluate"]["benchmarks"]["mine"] = {"problems": problem_lines("mine.jsonl", "2 +2 ?")}
+    (more,) = cells(complete_config(raw))
+    with pytest.raises(CellError, match=r"trained on 1 problems of mine, which came later"):
+        refuse_overlap(more, run)
+    problems, run_anew = training_problems(more)
+    assert len(problems) == 1
+    refuse_overlap(more, run_anew)
+    problem_lines("mine.jsonl", "3 + 3?")
+    refuse_overlap(more, run)
+
+
+def test_problems_that_choose_a_checkpoint_are_not_reported(tiny_policy, workdir):
+    raw = small_config(tiny_policy)
+    raw["evaluate"]["benchmarks"] = {"mine": {"problems": problem_lines("mine.jsonl", "a", "b")}}
+    raw["evaluate"]["selection"] = {"problems": problem_lines("selection.jsonl", "A", "c")}
+    (cell,) = cells(complete_config(raw))
+    with pytest.raises(UserError, match=r"evaluate\.selection: 1 of its problems also .*\(mine\)"):
+        refuse_overlap(cell, {})
+    raw["evaluate"]["selection"]["problems"] = problem_lines("selection.jsonl", "c")
+    (cell,) = cells(complete_config(raw))
+    refuse_overlap(cell, training_problems(cell)[1])
+
+
+def test_without_a_chat_template_there_is_no_system_message(tiny_policy, workdir, monkeypatch):
+    """As in training, which has nowhere to put it."""
+    prompts = []
+    original = TransformersSampler.generate_until
+
+    def generate_until(self, requests, **options):
+        prompts.extend(request.args[0] for request in requests)
+        return original(self, requests, **options)
+
+    monkeypatch.setattr(TransformersSampler, "generate_until", generate_until)
+    cell = untrained_cell(tiny_policy)
+    cell = replace(cell, model_spec={**cell.model_spec, "system": "Be brief."})
+    record = {"cell": asdict(cell), "checkpoints": [0]} | training_problems(cell)[1]
+    write_json(cell.folder / "run.json", record)
+    evaluate(cell)
+    assert len(prompts) == 12 * 3 + 8 * 2
+    assert not any("brief" in prompt for prompt in prompts)

@@ -169,10 +169,34 @@ def test_local_files_need_no_hub(workdir, monkeypatch):
     assert "there already" in next(prepare(config, only=["gsm8k-train"]))
 
 
+def test_a_test_suite_that_comes_later_is_taken_out_of_what_is_there(fake_hub):
+    raw = raw_config()
+    raw["evaluate"]["benchmarks"] = {"words": {"problems": "synthetic/test"}}
+    list(prepare(complete_config(raw)))
+    before = load_problems("gsm8k-train")
+    files = [benchmarks()[name].file for name in ("gsm8k-train", "gsm8k-select")]
+    written = [file.stat().st_mtime_ns for file in files]
+    raw["evaluate"]["benchmarks"]["amc23"] = {}
+    (line,) = [x for x in prepare(complete_config(raw)) if x.startswith("gsm8k-train")]
+    assert line.endswith(
+        "there already (data/gsm8k-train.jsonl); 1 dropped that also stand in amc23"
+    )
+    after = load_problems("gsm8k-train")
+    assert len(after) == len(before) - 1 == record("gsm8k-train")["count"]
+    assert record("gsm8k-train")["dropped"] == {"6": "amc23"}
+    assert record("gsm8k-train")["sha256"] == content_hash(after)
+    assert list(record("gsm8k-select")["checked_against"]) == ["amc23"]
+    same = [file.stat().st_mtime_ns == before for file, before in zip(files, written, strict=True)]
+    assert same == [False, True]  # nothing is trained again for a file that was all right
+    assert not any("dropped" in line for line in prepare(complete_config(raw)))
+
+
 def test_mistakes_name_what_is_known(fake_hub):
     config = complete_config(raw_config())
     with pytest.raises(UserError, match=r"uses no 'math500': it uses amc23, gsm8k-select, gsm8k-t"):
         list(prepare(config, only=["math500"]))
+    with pytest.raises(UserError, match=f"--local gives problems, '{MODEL}' is a model"):
+        list(prepare(config, local={MODEL: Path("mine.jsonl")}))
     with pytest.raises(UserError, match="leave out --only"):
         list(prepare(config, only=["amc23"], update=True))
     with pytest.raises(UserError, match=r"'amc23' are not prepared: .*at data/amc23\.jsonl"):

@@ -8,7 +8,7 @@ from fabricate import comparison_config, fabricate, write_evaluation
 
 from gxpo.config import cells, complete_config
 from gxpo.results import read_results
-from gxpo.runs import RUN, SCORES, read_run, status
+from gxpo.runs import EVALUATION, RUN, SCORES, read_run, status
 from gxpo.tracking_import import import_runs
 
 LABELS = {"base": {"method": "grpo"}, "fast": {"method": "gxpo", "k": 5}}
@@ -65,16 +65,40 @@ def test_a_benchmark_more_waits_for_every_cell(workdir):
     assert status(cells(configured())[0])[0] == "missing"  # and without it again
 
 
-def test_scores_of_other_samples_or_checkpoints_are_no_result(workdir):
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("max_completion_length", 8),
+        ("benchmarks.words.limit", 24),
+        ("benchmarks.words.samples", 2),
+        ("benchmarks.words.template", "Q: {problem}"),
+        ("selection.problems", "synthetic/train"),
+        ("backend", "vllm"),
+    ],
+)
+def test_scores_drawn_otherwise_are_no_result(workdir, key, value):
+    config = configured()
+    fabricate(config, curve)
+    *folders, last = key.split(".")
+    changed = comparison_config(labels=LABELS, seeds=(0, 1))
+    place = changed["evaluate"]
+    for folder in folders:
+        place = place[folder]
+    place[last] = value
+    stale = f"missing not evaluated {STRANGE} ({SCORES} is of others)"
+    assert set(states(complete_config(changed))) == {f"base {stale}", f"fast {stale}"}
+    config["evaluate"]["batch_size"] = 3  # no sample depends on it
+    assert set(read_results(config).cells["state"]) == {"finished"}
+
+
+def test_scores_without_settings_or_of_other_checkpoints_are_no_result(workdir):
     config = configured()
     fabricate(config, curve)
     first, second, third, _ = cells(config)
-    for cell, spoil in (
-        (first, lambda scores: scores.assign(samples=2)),
-        (second, lambda scores: scores[scores["step"] != 4]),
-    ):
-        file = cell.folder / SCORES
-        spoil(pd.read_csv(file)).to_csv(file, index=False)
+    (first.folder / EVALUATION).write_text("{}")
+    file = second.folder / SCORES
+    scores = pd.read_csv(file)
+    scores[scores["step"] != 4].to_csv(file, index=False)
     assert [status(cell)[0] for cell in cells(config)] == [*["missing"] * 2, *["finished"] * 2]
     (third.folder / RUN).write_text(json.dumps({"checkpoints": [0, 8]}))  # by no version of ours
     assert status(third)[0] == "missing"

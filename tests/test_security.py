@@ -129,7 +129,7 @@ def test_an_adapter_of_pickles_is_refused(tiny_policy, tmp_path, bomb):
     config = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 2, "target_modules": ["q_proj"]}
     (tmp_path / "adapter_config.json").write_text(json.dumps(config))
     with pytest.raises(CellError, match=r"has no adapter_model\.safetensors"):
-        load_adapted_model(load_model(str(tiny_policy)), tmp_path)
+        load_adapted_model(load_model(str(tiny_policy)), tmp_path, merged=False)
 
 
 def test_a_checkpoint_of_pickles_is_not_evaluated(tiny_policy, workdir, bomb):
@@ -215,12 +215,13 @@ results = pathlib.Path(config).parent
 cell = results / "runs" / options.get("--model", "") / options.get("--label", "")
 cell = cell / ("seed" + options.get("--seed", ""))
 names = {names}
+EVALUATED = ("evaluation.json", "scores.csv", "problems.parquet", "samples.jsonl.gz")
 tables = ["tables.md", "claims.csv", "unfinished.csv", *(n + ".csv" for n in names)]
 figures = [n + kind for n in names for kind in (".png", ".pdf")]
 made = {{
     "prepare": [pathlib.Path("data", options.get("--only", "") + ".jsonl")],
     "train": [cell / "run.json", cell / "metrics.jsonl"],
-    "evaluate": [cell / n for n in ("scores.csv", "problems.parquet", "samples.jsonl.gz")],
+    "evaluate": [cell / n for n in EVALUATED],
     "figures": [results / "figures" / n for n in figures],
     "report": [results / "report.html", *(results / "tables" / n for n in tables)],
 }}

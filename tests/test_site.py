@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
@@ -13,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_cli import run
 
-from gxpo.config import complete_config
+from gxpo.config import cells, complete_config
 from gxpo.errors import UserError
+from gxpo.runs import RUN, write_json
 from gxpo.site import GROUPED, Site, read_site, request, use_site
 
 BIG = {"path": "big", "resources": {"gpu": 4, "mem_gb": 96, "hours": 48}, "threads": 3}
@@ -177,7 +179,11 @@ CELL = ("--model", "tiny", "--label", "grpo", "--seed", "0")
 def test_every_command_uses_the_hubs_cache_on_the_sites_scratch(
     workdir, monkeypatch, command, stage
 ):
-    (workdir / "config.yaml").write_text(yaml.safe_dump(small_config(workdir)))
+    raw = small_config(workdir)
+    (workdir / "config.yaml").write_text(yaml.safe_dump(raw))
+    (cell,) = cells(complete_config(raw))
+    cell.folder.mkdir(parents=True)
+    write_json(cell.folder / RUN, {"cell": asdict(cell)})
     monkeypatch.setenv("GXPO_SITE", str(site_file(workdir, "scratch: /scratch/me")))
     seen = []
     monkeypatch.setattr(stage, lambda *_: [seen.append(os.environ["HF_HOME"])][:0])

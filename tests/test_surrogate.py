@@ -98,6 +98,7 @@ def test_a_policy_is_measured_and_left_alone(tiny_policy, workdir):
 
     raw = small_config(tiny_policy)
     raw["train"] |= {"completions_per_step": 64, "num_generations": 8, "learning_rate": 1e-4}
+    raw["train"]["format_reward"] = 0.1
     config = complete_config(raw)
     cell = get_cell(config, "tiny", "grpo", 0)
     table = pd.DataFrame(sweep_policy(cell, [2, 3], [2.0**-6]))

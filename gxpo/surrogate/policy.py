@@ -13,9 +13,10 @@ from transformers.trainer_callback import PrinterCallback
 from gxpo.config import Cell
 from gxpo.method import Method, PolicyBatch
 from gxpo.models import load_model, load_tokenizer
-from gxpo.problems import load_problems
+from gxpo.overlap import training_problems
+from gxpo.rewards import correct, format_rewards
 from gxpo.surrogate.measure import make_optimizer, sweep
-from gxpo.train import correct, grpo_config, prompt_dataset
+from gxpo.train import grpo_config, prompt_dataset
 from gxpo.trainer import MethodTrainer
 
 WARM_STEPS = 10  # as many gradients as Adam's first moment remembers at beta 0.9
@@ -93,9 +94,9 @@ def _run(
             method=Probe(at, measure),
             model=model,
             processing_class=load_tokenizer(cell.model_path, cell.model_spec.get("revision")),
-            reward_funcs=[correct],
+            reward_funcs=[correct, *format_rewards(cell.train["format_reward"])],
             args=grpo_config(short, Path(scratch)),
-            train_dataset=prompt_dataset(short, load_problems(cell.train["problems"])),
+            train_dataset=prompt_dataset(short, training_problems(cell)[0]),
             optimizers=(optimizer, None),
         )
         trainer.remove_callback(PrinterCallback)

@@ -8,6 +8,7 @@ rule evaluate:
             spec["problems"] for spec in evaluation_sets(CONFIG["evaluate"]).values()
         ),
     output:
+        settings=f"{CELL}/evaluation.json",
         scores=f"{CELL}/scores.csv",
         problems=f"{CELL}/problems.parquet",
         samples=f"{CELL}/samples.jsonl.gz",
