@@ -16,6 +16,7 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import IO
 from gxpo.errors import Busy
 
 LOCK = "lock"
+PATIENCE = 20  # attempts, in a second
 
 
 @contextlib.contextmanager
@@ -39,7 +41,7 @@ def sole_worker(folder: Path, stage: str) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a+", encoding="utf-8") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file)
         except BlockingIOError:
             raise Busy(f"{folder} is taken by {_read(file) or 'another process'}") from None
         except OSError as error:
@@ -55,6 +57,19 @@ def sole_worker(folder: Path, stage: str) -> Iterator[None]:
             _write(file, None)
 
 
+def _lock(file: IO[str]) -> None:
+    """Raises BlockingIOError where another process works on the folder: one that only asks who does
+    (``killed_worker``) has its lock for a moment."""
+    for attempt in range(1, PATIENCE + 1):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if attempt == PATIENCE:
+                raise
+            time.sleep(1 / PATIENCE)
+
+
 def hold_until_exit(folder: Path, stage: str) -> None:
     """The same until this process ends. Raises Busy."""
     held = contextlib.ExitStack()
@@ -67,6 +82,8 @@ def killed_worker(folder: Path) -> str | None:
     it could not."""
     try:
         with (folder / LOCK).open(encoding="utf-8") as file:
+            if _read(file) is None:
+                return None
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return _read(file)
     except (FileNotFoundError, BlockingIOError):

@@ -39,7 +39,6 @@ from gxpo.errors import UserError
 from gxpo.launch import is_launched, launch
 from gxpo.live import HTTP
 from gxpo.redaction import redact
-from gxpo.runs import trained_run
 from gxpo.site import use_site
 from gxpo.slurm import seconds_left
 
@@ -190,7 +189,6 @@ def evaluate(config: Config, model: Model, label: Label, seed: Seed) -> None:
     use_site()
     cell = configuration.get_cell(configuration.read_config(config), model, label, seed)
     stay_offline()
-    trained_run(cell)  # else it would be recorded as a failure of the evaluation
     with working_on(cell, "evaluate"):
         with quick_imports():
             from gxpo.evaluate import evaluate as run

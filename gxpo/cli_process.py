@@ -13,7 +13,7 @@ import typer
 
 from gxpo.cell_lock import sole_worker
 from gxpo.config import Cell
-from gxpo.errors import Busy, CellError, Interrupted
+from gxpo.errors import Busy, CellError, Interrupted, NotTrained
 from gxpo.failures import disk_full
 from gxpo.redaction import redact
 from gxpo.runs import record_failure
@@ -60,6 +60,8 @@ def _recording_failure(cell: Cell, stage: str) -> Iterator[None]:
         yield
     except (CellError, FloatingPointError) as error:
         _fail(cell, stage, str(error))
+    except NotTrained:
+        raise
     except Interrupted as stop:
         typer.echo(f"cell {cell.folder}: {stop}; start the same command again", err=True)
         raise typer.Exit(os.EX_TEMPFAIL) from stop

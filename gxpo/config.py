@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.validators import extend
 
 from gxpo.catalog import benchmarks, with_registries
 from gxpo.errors import UserError
@@ -25,6 +27,16 @@ HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 NOT_SETTINGS = ("resources", "parameters", "shape")
 TRAIN_KEYS = ("learning_rate",)  # of ``train``: may be set per method label, to tune each fairly
 SCHEMA = yaml.safe_load((Path(__file__).parent / "config.schema.yaml").read_text())
+# JSON Schema takes 20.0 for an integer, and knows neither infinity nor NaN, which YAML does.
+_Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: type(value) is int,
+            "number": lambda _, value: type(value) in (int, float) and math.isfinite(value),
+        }
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,7 @@ def _read_yaml(path: Path) -> Any:
 def complete_config(raw: Any) -> dict[str, Any]:
     """The configuration with its defaults filled in, checked against the schema, the methods'
     hyperparameters and the files on disk. Raises UserError naming the key and what is allowed."""
-    errors = Draft202012Validator(SCHEMA).iter_errors(raw)
+    errors = _Validator(SCHEMA).iter_errors(raw)
     error = best_match(errors)
     if error is not None:
         raise UserError(f"config: {_explain(error)}")
@@ -247,12 +259,12 @@ def _explain(error: ValidationError) -> str:
         allowed = list(schema.get("properties", {}))
         unknown = [key for key in instance if key not in allowed]
         return f"{where}: unknown key {unknown[0]!r}, allowed are {', '.join(allowed)}"
+    if "propertyNames" in error.absolute_schema_path:
+        return f"{where}: bad label {instance!r}: {_label_rule(error)}"
     if error.validator == "not" and "models" in error.absolute_path:
         return f"{where}: needs exactly one of architecture (a tiny model) and path"
     if error.validator == "uniqueItems":
         return f"{where}: {instance} lists a value twice"
-    if "propertyNames" in error.absolute_schema_path:
-        return f"{where}: bad label {instance!r}: {_label_rule(error)}"
     if where.endswith("name") and error.validator == "pattern":
         return f"{where}: bad name {instance!r}: {_label_rule(error)}"
     return f"{where}: {error.message}"
@@ -260,5 +272,6 @@ def _explain(error: ValidationError) -> str:
 
 def _label_rule(error: ValidationError) -> str:
     if error.validator == "not":
-        return "selection and average are reserved"
+        reserved = error.schema["not"]["enum"] if isinstance(error.schema, dict) else []
+        return f"reserved: {', '.join(reserved)}"
     return "letters, digits, '.', '_' and '-', starting with a letter or digit, at most 64"

@@ -8,6 +8,10 @@ class UserError(ValueError):
     """
 
 
+class NotTrained(UserError):  # noqa: N818 (nothing went wrong)
+    """A cell is to be evaluated that has not been trained: it has not failed."""
+
+
 class CellError(RuntimeError):
     """A training cell whose numbers must not be reported (NaN loss, no learning signal, ...).
 

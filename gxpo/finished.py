@@ -59,7 +59,7 @@ def _path(cell: Cell, step: int, label: str) -> Path:
 
 
 def _weights(cell: Cell, checkpoint: Path) -> list[Any]:
-    """A checkpoint's from its manifest (hashes); the initial policy's by path, size and time."""
+    """A checkpoint's from its manifest (hashes); the initial policy's by its own."""
     initial = [cell.model_path, weight_files(cell.model_path)]
     if step_of(checkpoint) == 0:
         return initial

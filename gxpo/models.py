@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from transformers import (
 from transformers.utils import CONFIG_NAME, cached_file
 
 from gxpo.errors import CellError, UserError
+from gxpo.problem import Problem
 
 ADAPTER = "adapter_model.safetensors"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -112,13 +116,29 @@ def stop_tokens(path: str, revision: str | None, tokenizer: PreTrainedTokenizerB
     return stop | set(ends if isinstance(ends, list) else [] if ends is None else [ends])
 
 
-def weight_files(path: str) -> list[tuple[str, int, int]]:
-    """(name, bytes, time of change) of the weights in a folder: changes when they are replaced.
-    Empty for a hub name, which has its revision."""
+def weight_files(path: str) -> list[tuple[str, str]]:
+    """(name, SHA-256) of the weights in a folder. Empty for a hub name, which has its revision."""
     return sorted(
-        (file.name, file.stat().st_size, file.stat().st_mtime_ns)
+        (file.name, _sha256(file, file.stat().st_size, file.stat().st_mtime_ns))
         for file in Path(path).glob("*.safetensors")
     )
+
+
+@functools.cache
+def _sha256(file: Path, _size: int, _changed: int) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def longest_prompt(
+    tokenizer: PreTrainedTokenizerBase, style: PromptStyle, problems: Sequence[Problem]
+) -> int:
+    """Tokens of the longest prompt, as training and evaluation make them."""
+    prompts = [style.prompt(problem.problem) for problem in problems]
+    if style.chat:
+        prompts = tokenizer.apply_chat_template(prompts, tokenize=False, add_generation_prompt=True)
+    encoded = tokenizer(prompts, add_special_tokens=not style.chat).input_ids
+    return max(map(len, encoded))
 
 
 def load_adapted_model(base: PreTrainedModel, adapter: Path, merged: bool) -> PreTrainedModel:

@@ -93,13 +93,16 @@ def _passes(rule: Method) -> int:
     return batch.cost.backward_passes - before
 
 
-def adapter_billions(spec: Mapping[str, Any]) -> float:
-    """Parameters of a LoRA adapter: rank x (inputs + outputs) of every adapted matrix."""
+def adapter_billions(spec: Mapping[str, Any]) -> float | None:
+    """Parameters of a LoRA adapter: rank x (inputs + outputs) of every adapted matrix. None where
+    one is not among those whose size the shape says."""
     shape = spec["shape"]
     h, kv, mlp = shape["hidden"], shape["key_value"], shape["intermediate"]
     sizes = {"q_proj": 2 * h, "o_proj": 2 * h, "k_proj": h + kv, "v_proj": h + kv}
     sizes |= dict.fromkeys(("gate_proj", "up_proj", "down_proj"), h + mlp)
     lora = spec["lora"]
+    if not set(lora["targets"]) <= set(sizes):
+        return None
     return shape["layers"] * lora["r"] * sum(sizes[t] for t in lora["targets"]) / 1e9
 
 
@@ -199,5 +202,7 @@ def _cell_row(
     return row | {
         "train_hours": train_seconds / 3600,
         "eval_hours": evaluated / per_second / 3600,
-        "disk": trained * (WEIGHT_BYTES * kept + ADAM_BYTES * min(RESUMABLE, kept)),
+        "disk": None
+        if trained is None
+        else trained * (WEIGHT_BYTES * kept + ADAM_BYTES * min(RESUMABLE, kept)),
     }

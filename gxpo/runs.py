@@ -24,7 +24,7 @@ from typing import Any
 from gxpo.atomic import write_atomically
 from gxpo.cell_lock import killed_worker
 from gxpo.config import Cell, due_labels, evaluation_sets
-from gxpo.errors import UserError
+from gxpo.errors import NotTrained
 from gxpo.redaction import redacted
 
 RUN, METRICS, SCORES, SAMPLES = "run.json", "metrics.jsonl", "scores.csv", "samples.jsonl.gz"
@@ -78,10 +78,10 @@ def read_run(cell: Cell) -> dict[str, Any]:
 
 
 def trained_run(cell: Cell) -> dict[str, Any]:
-    """``run.json``. Raises UserError where the cell has not been trained with its settings."""
+    """``run.json``. Raises NotTrained where the cell has not been trained with its settings."""
     run = read_run(cell)
     if not run:
-        raise UserError(f"cell {cell.folder} has not been trained with these settings: gxpo train")
+        raise NotTrained(f"cell {cell.folder} has not been trained with these settings: gxpo train")
     return run
 
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import shutil
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,22 @@ from trl import GRPOConfig
 
 from gxpo import checkpoints, provenance
 from gxpo.atomic import write_atomically
-from gxpo.config import Cell
+from gxpo.config import Cell, evaluation_sets, is_prepared
 from gxpo.errors import CellError, Interrupted, UserError
 from gxpo.interrupt import StopAtStepEnd, StopRequest
 from gxpo.live import live_tracking
 from gxpo.metrics import TRL_NAMES, append_row, keep_rows_until, read_rows
-from gxpo.models import PromptStyle, load_model, load_tokenizer, lora_config, weight_files
+from gxpo.models import (
+    PromptStyle,
+    load_model,
+    load_tokenizer,
+    longest_prompt,
+    lora_config,
+    weight_files,
+)
 from gxpo.overlap import training_problems
-from gxpo.problems import prompt_schedule
+from gxpo.problem import Problem
+from gxpo.problems import load_problems, prompt_schedule
 from gxpo.progress import progress_bar
 from gxpo.registry import load_method, method_source
 from gxpo.rewards import correct, format_rewards
@@ -73,11 +82,14 @@ def train(cell: Cell, seconds: float | None = None) -> None:
     live = live_tracking(cell, identity, metrics) if writes else contextlib.nullcontext()
     with StopRequest(seconds) as request, live:
         writer, stop = _MetricsWriter(metrics, cell), StopAtStepEnd(request)
+        model = load_model(cell.model_path, revision=cell.model_spec.get("revision"))
+        tokenizer = load_tokenizer(cell.model_path, cell.model_spec.get("revision"))
+        _refuse_too_long(cell, problems, tokenizer, model.config)
         set_seed(cell.seed)  # fresh LoRA adapters are random: the same for every method
         trainer = MethodTrainer(
             method=load_method(cell.method, **cell.hyperparameters),
-            model=load_model(cell.model_path, revision=cell.model_spec.get("revision")),
-            processing_class=load_tokenizer(cell.model_path, cell.model_spec.get("revision")),
+            model=model,
+            processing_class=tokenizer,
             reward_funcs=[correct, *format_rewards(cell.train["format_reward"])],
             args=arguments,
             train_dataset=prompt_dataset(cell, problems),
@@ -168,6 +180,27 @@ def prompt_dataset(cell: Cell, problems: list[Any]) -> Dataset:
     )
 
 
+def _refuse_too_long(cell: Cell, problems: list[Problem], tokenizer: Any, model: Any) -> None:
+    """Raise UserError where a prompt and its completion exceed the model's context: what is
+    evaluated too, or that would end a cell after all its training. model: its configuration."""
+    context = model.get_text_config().max_position_embeddings
+    sets = {f"evaluate ({k})": spec for k, spec in evaluation_sets(cell.evaluate).items()}
+    for name, spec in {"train": cell.train, **sets}.items():
+        if name == "train":
+            asked, limit = problems, cell.train["max_completion_length"]
+        elif is_prepared(spec["problems"]):
+            asked = load_problems(spec["problems"], spec.get("limit"))
+            limit = cell.evaluate["max_completion_length"]
+        else:
+            continue
+        longest = longest_prompt(tokenizer, PromptStyle.of(cell.model_spec, spec), asked)
+        if longest + limit > context:
+            raise UserError(
+                f"{name}: the longest prompt has {longest} tokens: with max_completion_length = "
+                f"{limit} that exceeds the model's context of {context}"
+            )
+
+
 class _MetricsWriter(TrainerCallback):
     """Writes a row a step, moves the progress bar, stops the run where a number is not finite."""
 
@@ -234,6 +267,12 @@ def _prepare_state(state: Path, identity: str, scheduled: list[int]) -> Path | N
     neither rows nor checkpoints that are newer."""
     mark, metrics = state / "identity", state / METRICS
     if not mark.exists() or mark.read_text() != identity:
+        if checkpoints_there := len(list(state.glob("checkpoint-*"))):
+            print(
+                f"{state.parent}: trained with other settings, weights, problems or another method "
+                f"file: its {checkpoints_there} checkpoints are discarded",
+                file=sys.stderr,
+            )
         # no result stands for a state that is gone
         for result in (RUN, SCORES, PROBLEM_SCORES, SAMPLES):
             (state.parent / result).unlink(missing_ok=True)

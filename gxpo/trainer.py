@@ -250,6 +250,7 @@ class MethodTrainer(GRPOTrainer):
                 "cost": asdict(self.cost),
                 "rollout_tokens": self.rollout_tokens,
                 "seconds": dict(self.clock.seconds),
+                "processes": self.accelerator.num_processes,
             }
             (folder / HARNESS_STATE).write_text(json.dumps(harness))
         self.accelerator.wait_for_everyone()  # every process has written its own files
@@ -260,6 +261,12 @@ class MethodTrainer(GRPOTrainer):
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None:
             harness = json.loads((Path(checkpoint) / HARNESS_STATE).read_text())
+            if harness["processes"] != self.accelerator.num_processes:
+                raise UserError(
+                    f"{checkpoint} was written by {harness['processes']} processes, each with its "
+                    f"own random state: {self.accelerator.num_processes} cannot continue exactly; "
+                    "start as many, or delete the state"
+                )
             self.method.load_state_dict(harness["method"])
             self.cost = Cost(**harness["cost"])
             self.rollout_tokens = harness["rollout_tokens"]

@@ -194,3 +194,18 @@ def test_torchs_writer_does_not_say_that_the_disk_is_full(tmp_path, monkeypatch,
 def test_other_errors_are_not_a_full_disk(tmp_path):
     assert disk_full(OSError(errno.EIO, "Input/output error"), tmp_path) is None
     assert disk_full(RuntimeError("file write failed"), Path(tmp_path)) is None  # there is room
+
+
+def test_a_reader_at_the_same_moment_does_not_make_a_cell_busy(tmp_path, monkeypatch):
+    tmp_path.joinpath("lock").write_text('"someone who was killed"')
+    with tmp_path.joinpath("lock").open() as reader:
+        fcntl.flock(reader, fcntl.LOCK_SH)
+        naps = []
+
+        def ends(seconds):
+            naps.append(seconds)
+            fcntl.flock(reader, fcntl.LOCK_UN)
+
+        monkeypatch.setattr("gxpo.cell_lock.time.sleep", ends)
+        with sole_worker(tmp_path, "train"):
+            assert len(naps) == 1

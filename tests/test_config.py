@@ -1,6 +1,7 @@
 """Wrong configurations stop before any job, with one message naming the key and what is allowed."""
 
 import copy
+import math
 
 import pytest
 import yaml
@@ -81,7 +82,7 @@ BAD = [
     ),
     (
         setting("evaluate/benchmarks/selection", {"problems": "synthetic/test"}),
-        r"evaluate\.benchmarks: bad label 'selection': selection and average are reserved",
+        r"evaluate\.benchmarks: bad label 'selection': reserved: selection, average",
     ),
     (setting("evaluate/benchmarks/words/samples", 0), r"samples: 0 is less than"),
     (setting("methods", {}), r"methods: .*(non-empty|enough)"),
@@ -100,6 +101,13 @@ BAD = [
     (setting("models/tiny/prompt", "solve it"), r"models\.tiny\.prompt: 'solve it' does not match"),
     (setting("seeds", [0, 0]), r"seeds: \[0, 0\] lists a value twice"),
     (setting("seeds", []), r"seeds: "),
+    (setting("seeds", [1.0]), r"seeds\.0: 1\.0 is not of type 'integer'"),
+    (setting("seeds", [2**32]), r"seeds\.0: 4294967296 is greater than the maximum of 4294967295"),
+    (setting("train/steps", 20.0), r"train\.steps: 20\.0 is not of type 'integer'"),
+    (setting("train/learning_rate", math.inf), r"learning_rate: inf is not of type 'number'"),
+    (setting("train/beta", math.nan), r"train\.beta: nan is not of type 'number'"),
+    (setting("train/steps", True), r"train\.steps: True is not of type 'integer'"),
+    (setting("models/total", {"path": "."}), r"models: bad label 'total': reserved: total"),
     (setting("seeds", [-1]), r"seeds\.0: -1 is less than the minimum of 0"),
     (setting("name", "../up"), r"name: bad name '\.\./up': letters, digits"),
     (removing("train"), r"'train' is a required property"),

@@ -1,5 +1,6 @@
 """What a plan says, against numbers worked out by hand."""
 
+import pandas as pd
 import pytest
 from conftest import ROOT, small_config
 from peft import get_peft_model
@@ -49,6 +50,14 @@ def test_adapters_are_small():
         for kind in ({}, {"shape": shape, "lora": {"targets": ["q_proj"]}})
     )
     assert lora < full / 50
+
+
+def test_adapters_of_unknown_matrices_have_no_size():
+    shape = {"layers": 28, "hidden": 1536, "key_value": 256, "intermediate": 8960}
+    lora = {"lora": {"targets": ["q_proj", "lm_head"]}}
+    row = plan(config(shape=shape, **lora), ASSUMED).loc["m"]
+    assert pd.isna(row["disk"])
+    assert row["train_hours"] > 0
 
 
 def test_adapter_size_is_what_peft_makes():

@@ -13,10 +13,12 @@ import yaml
 from conftest import ROOT, small_config
 
 import gxpo.train as training
+from gxpo.checkpoints import seal
 from gxpo.config import complete_config, get_cell
-from gxpo.errors import CellError
+from gxpo.errors import CellError, UserError
 from gxpo.metrics import COLUMNS, read_rows
 from gxpo.runs import checkpoint_steps, status
+from gxpo.trainer import HARNESS_STATE
 
 TIMES = ("rollout_seconds", "update_seconds", "train_seconds")
 
@@ -92,7 +94,7 @@ def test_no_learning_signal_fails_the_cell(tiny_policy, workdir, monkeypatch):
     assert not (cell.folder / "run.json").exists()
 
 
-def test_a_state_of_other_settings_is_discarded(tiny_policy, workdir):
+def test_a_state_of_other_settings_is_discarded(tiny_policy, workdir, capsys):
     first = cell_of(tiny_policy)
     training.train(first)
     for name in ("scores.csv", "problems.parquet", "samples.jsonl.gz"):
@@ -102,8 +104,52 @@ def test_a_state_of_other_settings_is_discarded(tiny_policy, workdir):
     training.train(second)
     assert len(rows_of(second)) == 6
     assert rows_of(second)[0]["learning_rate"] == 2e-3
+    said = f"{second.folder}: trained with other settings, weights, problems or another method file"
+    assert f"{said}: its 3 checkpoints are discarded" in capsys.readouterr().err
     assert status(second) == ("missing", "not evaluated")  # nothing of the first remains
     assert not list(second.folder.glob("*.parquet")) + list(second.folder.glob("*.gz"))
+
+
+def test_copied_weights_are_the_same_weights(tiny_policy, workdir):
+    shutil.copytree(tiny_policy, "policy")
+    cell = cell_of(workdir / "policy")
+    training.train(cell)
+    checkpoint = cell.folder / "state" / "checkpoint-6" / "model.safetensors"
+    written = checkpoint.stat().st_mtime_ns
+    weights = Path("policy/model.safetensors")
+    os.utime(weights)  # as cp does
+    training.train(cell)
+    assert checkpoint.stat().st_mtime_ns == written
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    training.train(cell)
+    assert checkpoint.stat().st_mtime_ns > written
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"), [("train", "train"), ("evaluate", r"evaluate \(words\)")]
+)
+def test_what_exceeds_the_context_is_said_before_training(tiny_policy, workdir, stage, said):
+    raw = small_config(tiny_policy)
+    raw["evaluate"]["max_completion_length"] = 16
+    raw[stage]["max_completion_length"] = 127
+    cell = get_cell(complete_config(raw), "tiny", "grpo", 0)
+    with pytest.raises(UserError, match=rf"{said}: the longest prompt has \d+ tokens: .* of 128"):
+        training.train(cell)
+    assert read_rows(cell.folder / "state" / "metrics.jsonl") == []
+
+
+def test_a_checkpoint_of_more_processes_is_not_continued_inexactly(tiny_policy, workdir):
+    cell = cell_of(tiny_policy)
+    training.train(cell)
+    (cell.folder / "run.json").unlink()
+    newest = cell.folder / "state" / "checkpoint-6"
+    harness = json.loads((newest / HARNESS_STATE).read_text())
+    (newest / HARNESS_STATE).write_text(json.dumps(harness | {"processes": 2}))
+    seal(newest)
+    with pytest.raises(UserError, match=r"written by 2 processes, .*: 1 cannot continue exactly"):
+        training.train(cell)
 
 
 def test_the_reference_of_the_kl_term_is_the_pinned_commit(tiny_policy, workdir):

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from gxpo.atomic import write_atomically
+from gxpo.redaction import redacted
 from gxpo.report.curves import curve_data
 from gxpo.report.provenance import provenance
 from gxpo.report.summary import summaries
@@ -35,15 +36,16 @@ SCRIPTS = ("tables.js", "chart.js", "curves.js", "print.js")
 def write_report(results: Results, tables: Sequence[Table], path: Path) -> None:
     """Write the page; tables: all that ``make_tables`` makes of the same results. Everything that
     comes from a configuration or a run is escaped."""
+    config = redacted(results.config)
     views = {table.name: view(table) for table in tables}
     families = {
         title: [v for name, v in views.items() if name.startswith(f"{family}_")]
         for family, title in FAMILIES.items()
     }
     context: dict[str, Any] = {
-        "name": results.config["name"],
+        "name": config["name"],
         "states": results.cells["state"].value_counts().to_dict(),
-        "config": results.config,
+        "config": config,
         "baseline": results.baseline,
         "summaries": summaries(results, tables),
         "families": families,
@@ -51,7 +53,7 @@ def write_report(results: Results, tables: Sequence[Table], path: Path) -> None:
         "unfinished": views[UNFINISHED],
         "provenance": provenance(results),
         "costs": COSTS,
-        "yaml": yaml.safe_dump(results.config, sort_keys=False, allow_unicode=True),
+        "yaml": yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
         "version": version("gxpo"),
     }
     rest = len(_render(context, {}).encode())
