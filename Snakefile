@@ -131,8 +131,11 @@ onsuccess:
             print(f"runs:    {redact(tracking_server())}")
         else:
             print("runs:    results/mlflow.db, to compare them in a browser:")
+            mlflow = os.path.relpath(
+                os.path.join(os.path.dirname(sys.executable), "mlflow")
+            )
             print(
-                "         mlflow ui --backend-store-uri sqlite:///results/mlflow.db --host 127.0.0.1"
+                f"         {mlflow} ui --backend-store-uri sqlite:///results/mlflow.db --host 127.0.0.1"
             )
 
 

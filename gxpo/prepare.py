@@ -1,7 +1,8 @@
 """Fetch what a run configuration needs from the hub, once, on a machine with network.
 
 ``data/<name>.jsonl`` gets a problem set as id, problem, answer; ``data/<name>.json`` says where it
-came from, what was dropped, and its content hash. What is there already is left alone.
+came from, what was dropped, and its content hash. What is there already is left alone, but for
+problems of a test suite that came later.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from gxpo.errors import UserError
 def require_vllm() -> None:
     """Raise UserError where vLLM is asked for and not installed."""
     if find_spec("vllm") is None:
-        raise UserError("vllm is not installed: pip install 'gxpo[vllm]' (Linux with CUDA)")
+        raise UserError("vllm is not installed: pip install -e '.[vllm]' (Linux with CUDA)")
 
 
 def rollout_arguments(rollouts: dict[str, Any]) -> dict[str, Any]:

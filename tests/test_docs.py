@@ -64,6 +64,13 @@ def test_documented_commands_exist():
     assert [use for use in sorted(used) if use[0] not in known] == []
 
 
+def test_documented_targets_of_make_exist():
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for page in PAGES:
+        for target in re.findall(r"\bmake ([a-z][a-z-]+)", code(page)):
+            assert target in targets, f"{page}: make {target}"
+
+
 def test_every_page_is_in_the_site():
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
     shown = re.findall(r"[\w-]+\.md", yaml.safe_dump(nav))

@@ -80,7 +80,7 @@ def test_slurm(raw, monkeypatch, commands, workdir):
     monkeypatch.setattr(services, "find_spec", lambda _: None)
     first, *_ = services.slurm(None, site)
     assert first.level == PROBLEM
-    assert "gxpo[slurm]" in first.text
+    assert ".[slurm]" in first.text
 
     commands(sinfo="echo 'slurm_load_partitions: Unable to contact slurm controller' >&2; exit 1")
     assert not services.slurm_answers()

@@ -194,7 +194,7 @@ def test_a_prompt_that_does_not_fit_the_context_is_named(tiny_policy, workdir):
 
 def test_without_vllm_the_extra_is_named(tiny_policy, workdir, monkeypatch):
     monkeypatch.setattr("gxpo.rollouts.find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"pip install 'gxpo\[vllm\]'"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[vllm\]'"):
         evaluate(untrained_cell(tiny_policy, backend="vllm"))
 
 

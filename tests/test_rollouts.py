@@ -56,7 +56,7 @@ def test_without_vllm_the_extra_is_named(tmp_path, monkeypatch):
     config["train"]["rollouts"] = {"backend": "vllm"}
     cell = get_cell(complete_config(config), "tiny", "grpo", 0)
     monkeypatch.setattr(rollouts, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"pip install 'gxpo\[vllm\]'"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[vllm\]'"):
         grpo_config(cell, tmp_path)
 
 

@@ -46,7 +46,7 @@ def slurm(config: dict[str, Any] | None, site: Site) -> Iterator[Finding]:
     limits = _limits(answer)
     known = ", ".join(sorted(limits.keys() - {DEFAULT}))
     if find_spec(PLUGIN) is None:
-        yield Finding(PROBLEM, "Slurm", "Snakemake's plugin is missing: pip install 'gxpo[slurm]'")
+        yield Finding(PROBLEM, "Slurm", "Snakemake's plugin is missing: pip install -e '.[slurm]'")
     asked = {part for part in (site.partition, site.cpu_partition) if part}
     unknown = sorted(name for part in asked for name in part.split(",") if name not in limits)
     for name in unknown:

@@ -55,7 +55,7 @@ def optional_packages(config: dict[str, Any]) -> Iterator[Finding]:
     backends = (config["train"]["rollouts"]["backend"], config["evaluate"]["backend"])
     if "vllm" in backends:
         there = find_spec("vllm") is not None
-        text = f"{_version('vllm')}" if there else "not installed: pip install 'gxpo[vllm]'"
+        text = f"{_version('vllm')}" if there else "not installed: pip install -e '.[vllm]'"
         yield Finding(OK if there else PROBLEM, "vllm", text)
 
 
