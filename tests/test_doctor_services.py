@@ -38,6 +38,7 @@ def test_slurm(raw, monkeypatch, commands, workdir):
         sinfo="echo 'gpu*|1-00:00:00'; echo 'cpu|infinite'; echo 'gpu*|1-00:00:00'",
         sbatch='echo "$@" >> arguments',
         sacctmgr="echo mine",
+        squeue="",
     )
     assert services.slurm_answers()
     assert levels(services.slurm(config, site)) == [OK, OK]

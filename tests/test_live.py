@@ -13,7 +13,7 @@ from conftest import ROOT
 from fabricate import write_evaluation
 from killing import cell_of, outcome, raw_config
 from mlflow.tracking import MlflowClient
-from mlflow_server import Server, wait_for
+from mlflow_server import SECONDS, Server, wait_for
 from test_resume import after_row, die
 
 import gxpo.train as training
@@ -48,7 +48,8 @@ def running_server(tmp_path_factory):
 
 @pytest.fixture
 def server(running_server, monkeypatch):
-    """A server that runs and has no run."""
+    """A server that runs and has no run, and all the time that sending may take."""
+    monkeypatch.setattr(live, "CLOSE_SECONDS", SECONDS)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", running_server.uri)
     client = MlflowClient(running_server.uri)
