@@ -22,7 +22,7 @@ from gxpo.config import (
 )
 from gxpo.cell_lock import hold_until_exit
 from gxpo.errors import Busy, UserError
-from gxpo.live import tracking_server
+from gxpo.tracking.live import tracking_server
 from gxpo.prepare import model_record, used_benchmarks
 from gxpo.problems import problem_file
 from gxpo.redaction import redact

@@ -25,7 +25,7 @@ from gxpo.config import Cell, due_labels, evaluation_sets
 from gxpo.errors import CellError
 from gxpo.finished import Part, part_identity, read_part, write_part
 from gxpo.grading import is_correct
-from gxpo.grading_process import start_early
+from gxpo.grading.limits import start_early
 from gxpo.metrics import finite_or_none
 from gxpo.models import (
     PromptStyle,
@@ -49,9 +49,9 @@ from gxpo.runs import (
     trained_run,
     write_json,
 )
-from gxpo.sampler import Sampler
-from gxpo.sampler_hf import TransformersSampler
-from gxpo.sampler_vllm import VLLMSampler
+from gxpo.sampler.base import Sampler
+from gxpo.sampler.hf import TransformersSampler
+from gxpo.sampler.vllm import VLLMSampler
 
 TASKS = Path(__file__).parent / "tasks"
 

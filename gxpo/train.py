@@ -25,7 +25,6 @@ from gxpo.atomic import write_atomically
 from gxpo.config import Cell, evaluation_sets, is_prepared
 from gxpo.errors import CellError, Interrupted, UserError
 from gxpo.interrupt import StopAtStepEnd, StopRequest
-from gxpo.live import live_tracking
 from gxpo.metrics import TRL_NAMES, append_row, keep_rows_until, read_rows
 from gxpo.models import (
     PromptStyle,
@@ -53,6 +52,7 @@ from gxpo.runs import (
     checkpoint_steps,
     write_json,
 )
+from gxpo.tracking.live import live_tracking
 from gxpo.trainer import MethodTrainer
 
 

@@ -75,3 +75,12 @@ def test_every_page_is_in_the_site():
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
     shown = re.findall(r"[\w-]+\.md", yaml.safe_dump(nav))
     assert sorted(shown) == sorted(p.name for p in PAGES if p.parent == Path("docs"))
+
+
+def test_the_architecture_names_every_module():
+    table = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("## Modules")[1]
+    rows = re.findall(r"^\| (`[^|]*) \|", table.split("\n## ")[0], re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`(\w+)/?`", row)]
+    children = (p for p in (ROOT / "gxpo").iterdir() if p.suffix == ".py" or p.is_dir())
+    modules = {p.stem for p in children if not p.name.startswith("__")}
+    assert sorted(named) == sorted(modules)

@@ -13,8 +13,8 @@ from test_cli import run
 
 from gxpo.config import complete_config
 from gxpo.doctor import OK, PROBLEM, WARNING, inputs, machine, services, software
-from gxpo.live import HTTP
 from gxpo.site import Site
+from gxpo.tracking.live import HTTP
 
 GPU = machine.Gpu("H100", 80.0, "550.54")
 

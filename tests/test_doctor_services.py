@@ -11,8 +11,8 @@ from test_doctor import levels
 
 from gxpo.config import complete_config
 from gxpo.doctor import OK, PROBLEM, WARNING, services
-from gxpo.live import HTTP
 from gxpo.site import Site
+from gxpo.tracking.live import HTTP
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nothing listens
 

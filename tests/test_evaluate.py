@@ -18,8 +18,8 @@ from gxpo.evaluate import evaluate, sampling_seed
 from gxpo.overlap import refuse_overlap, training_problems
 from gxpo.results import read_problem_scores
 from gxpo.runs import status, write_json
-from gxpo.sampler import Sampler
-from gxpo.sampler_hf import TransformersSampler
+from gxpo.sampler.base import Sampler
+from gxpo.sampler.hf import TransformersSampler
 from gxpo.tasks.scoring import process_results
 
 TIMES = ["tokens_per_second", "generation_seconds", "other_seconds"]

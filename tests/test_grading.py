@@ -14,9 +14,8 @@ import pytest
 from conftest import ROOT
 from grading_table import ANSWERS, COMPLETIONS, HOSTILE
 
-from gxpo import grading_process
-from gxpo.grading import final_answer, is_correct
-from gxpo.grading_process import Worker, equal_within_limits
+from gxpo.grading import final_answer, is_correct, limits
+from gxpo.grading.limits import Worker, equal_within_limits
 from gxpo.problems import load_problems
 
 DATA = ROOT.parent / "shared" / "data"
@@ -53,13 +52,13 @@ def test_completions(completion, gold, equal):
 def test_hostile_text_is_wrong_and_its_worker_lives_on(name, workdir, monkeypatch):
     """Against an expression, because a number would settle some of them without computing."""
     equal_within_limits(*NEEDS_COMPUTING)
-    monkeypatch.setattr(grading_process, "CPU_SECONDS", 0.3)
-    worker = grading_process._worker.process.pid
+    monkeypatch.setattr(limits, "CPU_SECONDS", 0.3)
+    worker = limits._worker.process.pid
     before = time.process_time()
     assert not is_correct(HOSTILE[name], r"\sqrt{7}+y")
     # This process must not work on it: quadratic regular expressions would take minutes for 1 MB.
     assert time.process_time() - before < 5
-    assert grading_process._worker.process.pid == worker
+    assert limits._worker.process.pid == worker
     assert not any(Path().iterdir())
 
 
@@ -97,13 +96,13 @@ def test_final_answer_is_the_text_as_it_stands():
 
 def test_the_time_limit_is_processor_time_and_leaves_no_child(monkeypatch):
     assert equal_within_limits(*NEEDS_COMPUTING)
-    worker = grading_process._worker.process.pid
+    worker = limits._worker.process.pid
     used = children_cpu(worker)
     with monkeypatch.context() as patch:
-        patch.setattr(grading_process, "CPU_SECONDS", 0.5)
+        patch.setattr(limits, "CPU_SECONDS", 0.5)
         assert not equal_within_limits("5x", "9^{9^{9^{9}}}")
     assert 0.4 < children_cpu(worker) - used < 2.5
-    assert grading_process._worker.process.pid == worker
+    assert limits._worker.process.pid == worker
     assert Path(f"/proc/{worker}/task/{worker}/children").read_text() == ""  # not even a zombie
     assert equal_within_limits(*NEEDS_COMPUTING)
 
@@ -117,7 +116,7 @@ def children_cpu(pid):
 def test_the_memory_limit_holds():
     """In a small process as the worker is one: this one has torch, which takes more already."""
     script = (
-        "from gxpo.grading_worker import MEMORY_BYTES as limit, _limited\n"
+        "from gxpo.grading.worker import MEMORY_BYTES as limit, _limited\n"
         "for size in (limit // 4, limit):\n"
         "    print(_limited(lambda: len(bytearray(size)) > 0, 10, 20))"
     )
@@ -126,7 +125,7 @@ def test_the_memory_limit_holds():
 
 
 def test_the_wall_limit_ends_what_only_waits():
-    from gxpo.grading_worker import _limited
+    from gxpo.grading.worker import _limited
 
     start = time.monotonic()
     assert not _limited(lambda: time.sleep(300) is None, 10, 0.2)
@@ -141,8 +140,8 @@ def test_a_worker_that_is_gone_or_stuck_is_replaced_and_the_answer_graded(monkey
             gone = worker.process.pid
             os.kill(gone, number)
             with monkeypatch.context() as patch:
-                patch.setattr(grading_process, "WALL_SECONDS", 2.0)
-                patch.setattr(grading_process, "GRACE", 1.0)
+                patch.setattr(limits, "WALL_SECONDS", 2.0)
+                patch.setattr(limits, "GRACE", 1.0)
                 assert worker.ask(*NEEDS_COMPUTING)
             assert worker.process.pid != gone
             assert not Path(f"/proc/{gone}").exists()
@@ -184,36 +183,36 @@ def test_a_worker_started_early_is_the_one_that_is_asked_unless_it_died():
 def test_a_signal_to_the_whole_job_makes_no_answer_wrong():
     """The training process finishes its step with the worker, and only then stops."""
     assert equal_within_limits(*NEEDS_COMPUTING)
-    asked = grading_process._worker.process.pid
+    asked = limits._worker.process.pid
     for number in (signal.SIGTERM, signal.SIGUSR1):
         os.kill(asked, number)
         assert equal_within_limits(*NEEDS_COMPUTING)
-    assert grading_process._worker.process.pid == asked
+    assert limits._worker.process.pid == asked
 
 
 def test_a_worker_that_cannot_start_is_an_error_and_not_a_wrong_answer(monkeypatch):
-    monkeypatch.setattr(grading_process.sys, "executable", "/bin/false")
-    monkeypatch.setattr(grading_process, "_worker", Worker())
+    monkeypatch.setattr(limits.sys, "executable", "/bin/false")
+    monkeypatch.setattr(limits, "_worker", Worker())
     with pytest.raises(RuntimeError, match="grading worker did not start"):
         is_correct(r"\boxed{x+0}", "y")
 
 
 def grade_in_a_child(_):
     verdicts = [equal_within_limits(*NEEDS_COMPUTING), equal_within_limits("x", "9^{9^{9^9}}")]
-    return verdicts, os.getpid(), grading_process._worker.process.pid
+    return verdicts, os.getpid(), limits._worker.process.pid
 
 
 @pytest.mark.parametrize(("method", "processes"), [("fork", 2), ("spawn", 1)])
 def test_processes_of_a_pool_have_workers_of_their_own(method, processes, monkeypatch):
-    monkeypatch.setattr(grading_process, "CPU_SECONDS", 1.5)
+    monkeypatch.setattr(limits, "CPU_SECONDS", 1.5)
     assert equal_within_limits(*NEEDS_COMPUTING)
-    ours = grading_process._worker.process.pid
+    ours = limits._worker.process.pid
     with multiprocessing.get_context(method).Pool(processes) as pool:
         results = pool.map(grade_in_a_child, range(processes), chunksize=1)
     assert all(verdicts == [True, False] for verdicts, _, _ in results)
     assert len({child for _, child, _ in results}) == len({theirs for *_, theirs in results})
     assert ours not in {theirs for *_, theirs in results}
-    assert grading_process._worker.process.pid == ours
+    assert limits._worker.process.pid == ours
     assert equal_within_limits(*NEEDS_COMPUTING)
     wait_until(lambda: not any(Path(f"/proc/{theirs}").exists() for *_, theirs in results))
 
@@ -253,7 +252,7 @@ def test_threads_share_the_worker():
 
 
 def test_the_same_hanging_answer_costs_its_limit_once(monkeypatch):
-    monkeypatch.setattr(grading_process, "CPU_SECONDS", 0.5)
+    monkeypatch.setattr(limits, "CPU_SECONDS", 0.5)
     asked = []
     ask = Worker.ask
     monkeypatch.setattr(Worker, "ask", lambda self, *pair: asked.append(pair) or ask(self, *pair))

@@ -17,12 +17,12 @@ from mlflow_server import SECONDS, Server, wait_for
 from test_resume import after_row, die
 
 import gxpo.train as training
-from gxpo import live
 from gxpo.config import complete_config
 from gxpo.errors import UserError
 from gxpo.metrics import read_rows
-from gxpo.tracking import TOTALS, runs_of
-from gxpo.tracking_import import import_runs
+from gxpo.tracking import live
+from gxpo.tracking.importing import import_runs
+from gxpo.tracking.mlflow_runs import TOTALS, runs_of
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nothing listens
 
@@ -192,7 +192,7 @@ def test_a_worker_ends_when_its_training_is_killed(tiny_policy, workdir):
     """Its standard input closes; no word comes."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": NOWHERE} | live.HTTP
     script = (
-        "import os, signal; from pathlib import Path; from gxpo import live; "
+        "import os, signal; from pathlib import Path; from gxpo.tracking import live; "
         "from killing import cell_of, raw_config; "
         f"cell = cell_of(raw_config({str(tiny_policy)!r}, 'grpo')); "
         "process = live._start(cell, 'id', Path('metrics.jsonl')); "

@@ -9,7 +9,7 @@ from fabricate import comparison_config, fabricate, write_evaluation
 from gxpo.config import cells, complete_config
 from gxpo.results import read_results
 from gxpo.runs import EVALUATION, RUN, SCORES, read_run, status
-from gxpo.tracking_import import import_runs
+from gxpo.tracking.importing import import_runs
 
 LABELS = {"base": {"method": "grpo"}, "fast": {"method": "gxpo", "k": 5}}
 STRANGE = "with these settings"

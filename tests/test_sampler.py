@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gxpo.models import load_model, load_tokenizer, stop_tokens
-from gxpo.sampler import Draw, stream_seed
-from gxpo.sampler_hf import TransformersSampler, _draw, batches
+from gxpo.sampler.base import Draw, stream_seed
+from gxpo.sampler.hf import TransformersSampler, _draw, batches
 from gxpo.synthetic import synthetic_problems
 
 

@@ -26,7 +26,7 @@ from gxpo.evaluate import evaluate
 from gxpo.models import load_adapted_model, load_model, load_tokenizer
 from gxpo.redaction import redact, redacted
 from gxpo.runs import record_failure
-from gxpo.tracking_import import import_runs
+from gxpo.tracking.importing import import_runs
 
 NASTY = 'it\'s $(touch pwned) `touch pwned`; touch pwned "x" & -rf ..'
 LABELS = [
@@ -360,9 +360,9 @@ def test_no_secret_in_error_messages(workdir, secret):
     """One line for a user's mistake, a traceback for a crash: both on standard error."""
     (workdir / f"{SECRET}.yaml").write_text("{")
     crash = (
-        "import sys; from gxpo import cli; sys.argv = ['gxpo', 'check', 'x']; "
-        "cli.configuration.read_config = "
-        f"lambda _: (_ for _ in ()).throw(RuntimeError('token {SECRET} refused')); cli.main()"
+        "import sys; from gxpo.cli import main, pipeline; sys.argv = ['gxpo', 'check', 'x']; "
+        "pipeline.configuration.read_config = "
+        f"lambda _: (_ for _ in ()).throw(RuntimeError('token {SECRET} refused')); main()"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     for command, expected in (

@@ -12,11 +12,11 @@ from conftest import ROOT, small_config
 from fabricate import fabricate
 from mlflow.tracking import MlflowClient
 
-from gxpo import tracking_import
 from gxpo.config import cells, complete_config
 from gxpo.errors import UserError
 from gxpo.runs import METRICS, record_failure
-from gxpo.tracking_import import import_runs
+from gxpo.tracking import importing
+from gxpo.tracking.importing import import_runs
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_imports_into_a_database_take_turns(config, workdir, monkeypatch):
             try_lock()
         return 0
 
-    monkeypatch.setattr("gxpo.tracking_import._import", while_importing)
+    monkeypatch.setattr("gxpo.tracking.importing._import", while_importing)
     assert import_runs(config, database) == 0
     try_lock()
 
@@ -193,7 +193,7 @@ def test_many_cells_are_imported_side_by_side(config, workdir, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     fabricate(config, curve)
     assert import_runs(config, workdir / "one.db") == 4
-    monkeypatch.setattr(tracking_import, "MANY", 1)
+    monkeypatch.setattr(importing, "MANY", 1)
     assert import_runs(config, workdir / "two.db") == 4
     assert import_runs(config, workdir / "two.db") == 0
     assert history(workdir / "two.db") == history(workdir / "one.db")
@@ -202,7 +202,7 @@ def test_many_cells_are_imported_side_by_side(config, workdir, monkeypatch):
 KILLED = """
 import os, signal, yaml
 from pathlib import Path
-from gxpo import tracking_import as tracking
+from gxpo.tracking import importing as tracking
 side_by_side = tracking._import_side_by_side
 def killed(*arguments):
     next(side_by_side(*arguments))
@@ -226,7 +226,7 @@ def test_a_killed_import_leaves_nothing_twice(config, workdir, monkeypatch):
 
 def test_a_process_that_fails_says_why(config, workdir, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setattr(tracking_import, "MANY", 1)
+    monkeypatch.setattr(importing, "MANY", 1)
     fabricate(config, curve)
     metrics = cells(config)[2].folder / METRICS
     rows = metrics.read_text()

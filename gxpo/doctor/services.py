@@ -12,10 +12,10 @@ from typing import Any
 
 from gxpo.doctor.finding import OK, PROBLEM, WARNING, Finding
 from gxpo.errors import UserError
-from gxpo.live import tracking_server
 from gxpo.redaction import redact
 from gxpo.site import GROUPED, Site, request
 from gxpo.slurm import ANSWER_SECONDS, account_problem, parse_time
+from gxpo.tracking.live import tracking_server
 
 PLUGIN = "snakemake_executor_plugin_slurm"
 PARTITIONS = ("sinfo", "--noheader", "--format=%P|%l")

@@ -1,6 +1,6 @@
 r"""Exact numbers in answers: 1,234.50, -3/4, \frac{3}{4}, 1\frac{1}{2}, 3 1/2, 5 \cdot 10^{-8}.
 
-Text comes in as ``gxpo.equality.clean`` leaves it.
+Text comes in as ``gxpo.grading.equality.clean`` leaves it.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gxpo import config as configuration
-from gxpo.cli_process import Config, quick_imports, stay_offline
+from gxpo.cli.process import Config, quick_imports, stay_offline
 from gxpo.errors import UserError
 from gxpo.site import use_site
 

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from gxpo.errors import UserError
 from gxpo.rollouts import require_vllm
-from gxpo.sampler import Draw, Sampler
+from gxpo.sampler.base import Draw, Sampler
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # those that vLLM has kernels for
 

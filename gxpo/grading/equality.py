@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable
 from itertools import chain
 
-from gxpo.rationals import Rational, rational
-from gxpo.units import split_unit, units_differ
+from gxpo.grading.rationals import Rational, rational
+from gxpo.grading.units import split_unit, units_differ
 
 LONGEST_COMPARED = 500  # characters; longer answers are equal only as text
 DEEPEST_COMPARED = 30  # brackets within brackets; math-verify's time grows exponentially with them

@@ -1,4 +1,4 @@
-"""Comparisons under hard limits: the client of ``gxpo.grading_worker``.
+"""Comparisons under hard limits: the client of ``gxpo.grading.worker``.
 
 A process that grades owns one worker, which imports math-verify once and forks a child for every
 comparison. A comparison that runs into its limits costs that child and nothing else: the worker
@@ -37,7 +37,7 @@ def start_early() -> None:
 
 
 class Worker:
-    """A ``gxpo.grading_worker`` process: started when first needed, replaced when it is gone."""
+    """A ``gxpo.grading.worker`` process: started when first needed, replaced when it is gone."""
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
@@ -64,7 +64,7 @@ class Worker:
         self.stop()
         self._ready = False
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gxpo.grading_worker"],
+            [sys.executable, "-m", "gxpo.grading.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

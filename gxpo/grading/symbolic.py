@@ -15,7 +15,7 @@ from math_verify.parser import LatexExtractionConfig
 
 logging.disable(logging.CRITICAL)  # it warns that its timers are off
 
-# units=False: gxpo.units drops them, math-verify would read 3t as 3 tons.
+# units=False: gxpo.grading.units drops them, math-verify would read 3t as 3 tons.
 _WHOLE_BOX = [
     LatexExtractionConfig(
         try_extract_without_anchor=False,

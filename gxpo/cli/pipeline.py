@@ -1,53 +1,25 @@
-"""The ``gxpo`` command: one subcommand per stage of the pipeline, each a plain Python function.
-
-Exit codes: 0 done; 1 the cell failed (its reason is in failure.json), a bound of the benchmark is
-missed, a check of a method fails, or the doctor has found a problem; 2 bad input; 75 training was
-stopped by SIGTERM, SIGUSR1 or the end of its walltime and has left a checkpoint, or another process
-works on the cell: start the same command again.
-"""
+"""``gxpo check``, ``doctor``, ``prepare``, ``plan``, ``warmstart``, ``train``, ``evaluate``: from a
+configuration to evaluated cells."""
 
 from __future__ import annotations
 
 import os
 import sys
-import traceback
 from pathlib import Path
-from typing import Annotated, Any
-
-# The libraries' own bars and integrations: ours are enough, and importing mlflow into every
-# training process costs a second. Set before anything imports tqdm or transformers.
-os.environ.setdefault("TQDM_DISABLE", "1")
-os.environ.setdefault("DISABLE_MLFLOW_INTEGRATION", "TRUE")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+from typing import Annotated
 
 import typer
 
-from gxpo import cli_methods, cli_results, cli_studies
 from gxpo import config as configuration
-from gxpo.cli_process import (
-    Config,
-    Label,
-    Model,
-    Seed,
-    quick_imports,
-    refuse_pickles,
-    stay_offline,
-    working_on,
-)
+from gxpo.cli.process import Config, Label, Model, Seed, quick_imports, stay_offline, working_on
 from gxpo.errors import UserError
 from gxpo.launch import is_launched, launch
-from gxpo.live import HTTP
 from gxpo.redaction import redact
 from gxpo.site import use_site
 from gxpo.slurm import seconds_left
+from gxpo.tracking.live import HTTP
 
-app = typer.Typer(
-    help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
-)
-app.add_typer(cli_results.app)
-app.add_typer(cli_studies.app)
-app.add_typer(cli_methods.app)
+app = typer.Typer()
 
 
 @app.command()
@@ -201,24 +173,3 @@ def _training_seconds(stop_before: float | None) -> float | None:
         return None
     left = seconds_left()
     return None if left is None else left - 60 * stop_before
-
-
-def main() -> None:
-    """Entry point: a user's mistake is one line and exit code 2, not a traceback."""
-    refuse_pickles()
-    try:
-        app()
-    except UserError as error:
-        typer.echo(redact(f"error: {error}"), err=True)
-        sys.exit(2)
-    except Exception:
-        sys.excepthook = _print_traceback  # not before: typer puts its own in place
-        raise
-
-
-def _print_traceback(*error: Any) -> None:
-    sys.stderr.write(redact("".join(traceback.format_exception(*error))))
-
-
-if __name__ == "__main__":
-    main()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gxpo.rationals import rational
+from gxpo.grading.rationals import rational
 
 _SAME = [
     ("m", "meter", "meters", "metre", "metres"),

@@ -1,4 +1,4 @@
-"""Process of ``gxpo.grading_process``: answers a JSON line (gold, given, limits) with a bool.
+"""Process of ``gxpo.grading.limits``: answers a JSON line (gold, given, limits) with a bool.
 
 Each comparison runs in a forked child of its own, because nothing short of the kernel stops
 Python's big integers: a timer kills the child after its processor seconds, the address space is
@@ -30,8 +30,8 @@ def main() -> None:
     # this one by closing its input.
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
-    from gxpo.equality import equal
-    from gxpo.symbolic import symbolically_equal
+    from gxpo.grading.equality import equal
+    from gxpo.grading.symbolic import symbolically_equal
 
     for gold, given in WARM_UP:
         symbolically_equal(gold, given)

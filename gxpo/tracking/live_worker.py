@@ -1,4 +1,4 @@
-"""``python -m gxpo.live_worker``: send a training cell's rows to an MLflow server as they come.
+"""``python -m gxpo.tracking.live_worker``: a training cell's rows to an MLflow server as they come.
 
 Standard input brings one line of JSON (cell, identity, metrics: the file) and then nothing until
 training ends: a last line with the run's state, or without one if training was killed. Exit code 0
@@ -21,10 +21,17 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from gxpo.config import Cell
-from gxpo.live import tracking_server
 from gxpo.metrics import read_rows
 from gxpo.redaction import redact
-from gxpo.tracking import continues, create_run, get_experiment, log_metrics, runs_of, step_metrics
+from gxpo.tracking.live import tracking_server
+from gxpo.tracking.mlflow_runs import (
+    continues,
+    create_run,
+    get_experiment,
+    log_metrics,
+    runs_of,
+    step_metrics,
+)
 
 LOOK_SECONDS = 1.0  # between two looks at the file
 PAUSE_SECONDS = 30.0  # without a request, after one that failed

@@ -1,7 +1,7 @@
 """Finished cells into an MLflow database, or to the server that MLFLOW_TRACKING_URI names.
 
 Nearly all the time goes to MLflow's own store, for every value, and is processor time
-(docs/report.md): many cells are shared out to two processes (``gxpo.tracking_worker``).
+(docs/report.md): many cells are shared out to two processes (``gxpo.tracking.import_worker``).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from gxpo.errors import UserError
 from gxpo.progress import progress_bar
 from gxpo.redaction import redact
 from gxpo.runs import status
-from gxpo.tracking import get_experiment, import_cell
-from gxpo.tracking_summary import import_summary
+from gxpo.tracking.mlflow_runs import get_experiment, import_cell
+from gxpo.tracking.summary import import_summary
 
 PROCESSES = 2  # SQLite has one writer at a time: three were no faster
 MANY = 50  # cells; fewer are imported before the processes would have started
@@ -89,7 +89,7 @@ def _import_side_by_side(
     """``import_cell`` of every cell, by processes that hold the lock as this one does: should
     this one be killed, the next import waits until they have noticed and ended."""
     reader, writer = os.pipe()
-    command = [sys.executable, "-m", "gxpo.tracking_worker"]
+    command = [sys.executable, "-m", "gxpo.tracking.import_worker"]
     with os.fdopen(reader) as answers, contextlib.ExitStack() as running:
         options: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": writer, "text": True}
         workers = [

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from gxpo.sampler import Draw, Sampler
+from gxpo.sampler.base import Draw, Sampler
 
 PADDING = 0.15  # of a batch's prompt positions at most: a long prompt must not stretch the others
 DONE_ROWS = 0.1  # of a batch; with fewer, copying the others' key-value cache is not worth it

@@ -1,5 +1,5 @@
 """Live tracking, as training sees it: where MLFLOW_TRACKING_URI names a server, a process beside it
-(``gxpo.live_worker``) reads ``metrics.jsonl`` as it grows and sends its rows there.
+(``gxpo.tracking.live_worker``) reads ``metrics.jsonl`` as it grows and sends its rows there.
 
 A process of its own, because seconds are measured: no thread that shares the interpreter, no import
 of mlflow, no random number drawn, and whatever happens to the server happens to that process. The
@@ -55,7 +55,7 @@ def _start(cell: Cell, identity: str, metrics: Path) -> subprocess.Popen[bytes] 
     order = {"cell": asdict(cell), "identity": identity, "metrics": str(metrics.absolute())}
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gxpo.live_worker"],
+            [sys.executable, "-m", "gxpo.tracking.live_worker"],
             stdin=subprocess.PIPE,  # its end tells the worker that training has ended, or died
             stdout=subprocess.DEVNULL,
             env={**os.environ, **HTTP, "OMP_NUM_THREADS": "1"},

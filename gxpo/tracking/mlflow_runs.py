@@ -3,7 +3,7 @@
 One run per cell, flat, with the same metric names for every method, so that MLflow's comparison
 groups and averages them; ``active`` is 1 where a rule has nothing to switch off. Everything else a
 rule reports about itself stays in ``metrics.jsonl``. A cell may have sent its rows while it trained
-(``gxpo.live``); the import continues that run.
+(``gxpo.tracking.live``); the import continues that run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gxpo.metrics import COLUMNS, read_rows
 from gxpo.redaction import redact
 from gxpo.results import read_scores
 from gxpo.runs import METRICS, RUN, SCORES
-from gxpo.tracking_summary import CONTENT_TAG
+from gxpo.tracking.summary import CONTENT_TAG
 
 BATCH = 1000  # metrics per request, the most MLflow takes
 IDENTITY_TAG = "identity"

@@ -1,8 +1,8 @@
-"""``python -m gxpo.tracking_worker``: import cells into MLflow, one process of several.
+"""``python -m gxpo.tracking.import_worker``: import cells into MLflow, one process of several.
 
 Standard input brings one JSON object: uri, experiment (its id), cells. For each cell a line of JSON
-goes to standard output: whether it was new (``gxpo.tracking.import_cell``), or why MLflow did
-not take it, as a string; that one is the last. Exit code 0 if there is none.
+goes to standard output: whether it was new (``mlflow_runs.import_cell``), or why MLflow did not
+take it, as a string; that one is the last. Exit code 0 if there is none.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from gxpo.config import Cell
-from gxpo.tracking import import_cell
+from gxpo.tracking.mlflow_runs import import_cell
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
 r"""Is a completion's final answer equal to the gold answer? One grader for training and evaluation.
 
-Model output is untrusted text. Where the answer stands is found here (``gxpo.answers``);
-numbers, words and equal spellings are decided here (``gxpo.equality``), exactly and at once;
-anything else goes to a process of its own with hard limits (``gxpo.grading_process``), where
-9^9^9^9 may try.
+Model output is untrusted text. Where the answer stands is found in this process (``answers``);
+numbers, words and equal spellings are decided in it (``equality``, with ``rationals`` and
+``units``), exactly and at once; anything else goes to a process of its own (``worker``,
+``symbolic``) with hard limits (``limits``), where 9^9^9^9 may try.
 
 What counts as equal, and what does not (docs/grading.md says why; tests/grading_table.py holds
 the examples):
@@ -24,9 +24,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from gxpo.answers import final_answer
-from gxpo.equality import clean, decided
-from gxpo.grading_process import equal_within_limits
+from gxpo.grading.answers import final_answer
+from gxpo.grading.equality import clean, decided
+from gxpo.grading.limits import equal_within_limits
 
 __all__ = ["final_answer", "is_correct"]
 

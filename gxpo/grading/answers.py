@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from gxpo.rationals import NUMBER
+from gxpo.grading.rationals import NUMBER
 
 WINDOW = 10_000  # characters at the end in which "the answer is" and the last number are sought
 LONGEST = 5_000  # characters of an answer; no gold answer of the six suites has more than 300

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from gxpo import config as configuration
-from gxpo.cli_process import Config
-from gxpo.live import tracking_server
+from gxpo.cli.process import Config
 from gxpo.redaction import redact
+from gxpo.tracking.live import tracking_server
 
 app = typer.Typer()
 
@@ -81,7 +81,7 @@ def mlflow(
 ) -> None:
     """Import the finished cells into an MLflow database, or where MLFLOW_TRACKING_URI names a
     server, into that; importing twice changes nothing."""
-    from gxpo.tracking_import import import_runs as run
+    from gxpo.tracking.importing import import_runs as run
 
     server = tracking_server()
     count = run(configuration.read_config(config), database, server)

@@ -1,0 +1,51 @@
+"""The ``gxpo`` command: one subcommand per stage of the pipeline, each a plain Python function.
+
+Exit codes: 0 done; 1 the cell failed (its reason is in failure.json), a bound of the benchmark is
+missed, a check of a method fails, or the doctor has found a problem; 2 bad input; 75 training was
+stopped by SIGTERM, SIGUSR1 or the end of its walltime and has left a checkpoint, or another process
+works on the cell: start the same command again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Any
+
+# The libraries' own bars and integrations: ours are enough, and importing mlflow into every
+# training process costs a second. Set before anything imports tqdm or transformers.
+os.environ.setdefault("TQDM_DISABLE", "1")
+os.environ.setdefault("DISABLE_MLFLOW_INTEGRATION", "TRUE")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+import typer
+
+from gxpo.cli import methods, pipeline, results, studies
+from gxpo.cli.process import refuse_pickles
+from gxpo.errors import UserError
+from gxpo.redaction import redact
+
+app = typer.Typer(
+    help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+for part in (pipeline, results, studies, methods):
+    app.add_typer(part.app)
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one line and exit code 2, not a traceback."""
+    refuse_pickles()
+    try:
+        app()
+    except UserError as error:
+        typer.echo(redact(f"error: {error}"), err=True)
+        sys.exit(2)
+    except Exception:
+        sys.excepthook = _print_traceback  # not before: typer puts its own in place
+        raise
+
+
+def _print_traceback(*error: Any) -> None:
+    sys.stderr.write(redact("".join(traceback.format_exception(*error))))
