@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from gxpo.errors import Busy
+from gxpo.flock import say_unlocked
 
 LOCK = "lock"
 PATIENCE = 20  # attempts, in a second
@@ -45,7 +46,7 @@ def sole_worker(folder: Path, stage: str) -> Iterator[None]:
         except BlockingIOError:
             raise Busy(f"{folder} is taken by {_read(file) or 'another process'}") from None
         except OSError as error:
-            print(f"{folder}: cannot be locked ({error}); going on without", file=sys.stderr)
+            say_unlocked(folder, error)
         if killed := _read(file):
             print(f"{folder}: {killed} was killed, or its node went down", file=sys.stderr)
         me = _this_process(stage)

@@ -121,6 +121,12 @@ def complete_config(raw: Any) -> dict[str, Any]:
             f"config: evaluate.every is {evaluate['every']}, at most train.steps = {train['steps']}"
         )
     for label, spec in config["models"].items():
+        gpus, micro = spec.get("resources", {}).get("gpu", 0), train["micro_batch_size"]
+        if gpus > 1 and train["completions_per_step"] % (micro * gpus):
+            raise UserError(
+                f"config: train.micro_batch_size = {micro} times the {gpus} GPUs of models.{label} "
+                f"does not divide train.completions_per_step = {train['completions_per_step']}"
+            )
         rounded = "lora" in spec and spec["dtype"] == "bfloat16"
         if rounded and evaluate["lora"] == "merged":
             raise UserError(
@@ -265,7 +271,7 @@ def _explain(error: ValidationError) -> str:
         return f"{where}: needs exactly one of architecture (a tiny model) and path"
     if error.validator == "uniqueItems":
         return f"{where}: {instance} lists a value twice"
-    if where.endswith("name") and error.validator == "pattern":
+    if where.endswith("name") and error.validator in ("pattern", "type"):
         return f"{where}: bad name {instance!r}: {_label_rule(error)}"
     return f"{where}: {error.message}"
 
@@ -274,4 +280,6 @@ def _label_rule(error: ValidationError) -> str:
     if error.validator == "not":
         reserved = error.schema["not"]["enum"] if isinstance(error.schema, dict) else []
         return f"reserved: {', '.join(reserved)}"
+    if error.validator == "type":
+        return "a text is needed, put it in quotes"
     return "letters, digits, '.', '_' and '-', starting with a letter or digit, at most 64"

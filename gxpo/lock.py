@@ -7,7 +7,6 @@ commit, for everybody, until somebody asks for ``--update``.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import os
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ import yaml
 
 from gxpo.atomic import write_atomically
 from gxpo.errors import UserError
+from gxpo.flock import wait_for_lock
 
 LOCK = Path("config/hub.lock.yaml")  # of the working directory
 _HEADER = "# Written by gxpo prepare; commit it. gxpo prepare --update moves the commits.\n"
@@ -48,7 +48,7 @@ def _alone() -> Iterator[None]:
     LOCK.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(LOCK.parent, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        wait_for_lock(descriptor, LOCK.parent)
         yield
     finally:
         os.close(descriptor)

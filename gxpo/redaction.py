@@ -8,7 +8,9 @@ import re
 from typing import Any
 
 HIDDEN = "[redacted]"
-SECRET_NAME = re.compile(r"(TOKEN|SECRET|PASSW(OR)?D|CREDENTIAL|KEY)S?(_|$)", re.IGNORECASE)
+SECRET_NAME = re.compile(
+    r"(TOKEN|SECRET|PASS(W(OR)?D|PHRASE)?|CREDENTIAL|KEY|JWT)S?(_|$)|_(PWD|PAT)$", re.IGNORECASE
+)  # not PWD itself, a folder
 SHORTEST = 8  # characters; hiding a shorter value would hide common words too
 CREDENTIALS = re.compile(r"""(://)[^\s/@:'"]*(:[^\s'"]*)?@""")  # a password may hold an @
 

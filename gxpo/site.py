@@ -36,7 +36,7 @@ Features = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.,&|*()\[\]:-]
 Options = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_=:,./@%+ -]*$")]
 
 # Options that Snakemake's plugin sets itself. In `extra` it refuses them where nobody sees it: no
-# job is submitted, and Snakemake waits for ever.
+# job is submitted, and Snakemake waits for ever. And a few that would break its jobs.
 SET_OTHERWISE = {
     "use the key constraint": "--constraint -C",
     "use the key qos": "--qos -q",
@@ -46,9 +46,11 @@ SET_OTHERWISE = {
     "use resources.hours of the model": "--time -t",
     "use resources.gpu of the model and the key gpu_type": "--gpus -G --gres",
     "use threads of the model": "--cpus-per-task -c --cpus-per-gpu",
-    "a job is one task on one node": "--ntasks -n --ntasks-per-gpu --nodes -N",
+    "a job is one task on one node": "--ntasks -n --ntasks-per-gpu --nodes -N --array",
     "Snakemake sets it": "--job-name -J --output -o --error -e --parsable --export --comment "
-    "--workdir -D --clusters -M",
+    "--workdir --chdir -D --clusters -M --wrap",
+    "Snakemake in the job would end before training has stopped": "--signal",
+    "the job would never start": "--hold",
 }
 
 

@@ -97,9 +97,15 @@ def _run_names(record: Path) -> list[str]:
     """The name of all jobs of the Snakemake that ``record`` points to."""
     names = []
     for log in record.read_text(encoding="utf-8").splitlines() if record.exists() else []:
-        if Path(log).exists():
-            text = Path(log).read_text(encoding="utf-8", errors="replace")
-            names += re.findall(r"SLURM run ID: ([\w-]+)", text)
+        if not Path(log).exists():
+            print(
+                f"{log} is gone: if the snakemake that wrote it was killed, end its jobs yourself "
+                "(squeue --me)",
+                file=sys.stderr,
+            )
+            continue
+        text = Path(log).read_text(encoding="utf-8", errors="replace")
+        names += re.findall(r"SLURM run ID: ([\w-]+)", text)
     return names
 
 

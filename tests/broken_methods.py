@@ -7,8 +7,9 @@ several, one cannot be broken without the others.
 from dataclasses import dataclass
 
 PRELUDE = """
-import os, random, subprocess, sys
+import os, random, socket, subprocess, sys
 from pathlib import Path
+import numpy
 import torch
 from gxpo.method import Method, PolicyBatch
 """
@@ -240,6 +241,18 @@ QUICK = [
         update("for _ in batch._micro_batches[1:]:\n    batch.backward()\n    batch.step()"),
     ),
     Broken(
+        "dearer in micro-batches",
+        (ACCUMULATION,),
+        "in 4 micro-batches it costs",
+        update(between="if len(batch._micro_batches) > 1:\n    batch.backward()"),
+    ),
+    Broken(
+        "never steps",
+        (LORA, NAN, ACCUMULATION),
+        "it moves no adapter",
+        "def update(self, batch: PolicyBatch):\n    batch.backward()\n    return {}",
+    ),
+    Broken(
         "divides by each tensor's own norm",
         (LORA, FROZEN),
         "FloatingPointError: gradient norm is nan",
@@ -267,6 +280,7 @@ QUICK = [
     ),
     Broken("draws from torch", (RANDOM,), "stream of torch", update("torch.rand(1)")),
     Broken("draws from Python", (RANDOM,), "stream of Python", update("random.random()")),
+    Broken("draws from NumPy", (RANDOM,), "stream of NumPy", update("numpy.random.rand()")),
     Broken(
         "seeds at construction",
         (RANDOM,),
@@ -314,6 +328,21 @@ QUICK = [
         update(after='subprocess.run([sys.executable, "--version"], capture_output=True)'),
     ),
     Broken(
+        "forks",
+        (OUTSIDE,),
+        "it calls os.fork",
+        update(after="child = os.fork()\nif not child:\n    os._exit(0)\nos.waitpid(child, 0)"),
+    ),
+    Broken(
+        "opens a connection",
+        (OUTSIDE,),
+        "it calls socket.connect",
+        update(
+            after="with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:\n"
+            '    s.connect(("127.0.0.1", 9))'
+        ),
+    ),
+    Broken(
         "sets a variable",
         (OUTSIDE,),
         "it changes the environment variable GXPO_SEEN",
@@ -322,18 +351,63 @@ QUICK = [
 ]
 """Found by the checks on the tiny policy."""
 
-IN_TRAINER = Broken(
-    "edits parameters that it read before the step",
-    (TRAINER,),
-    "read batch.parameters again after every step",
-    "def update(self, batch: PolicyBatch):\n"
-    "    theta = batch.parameters\n"
-    "    batch.backward()\n"
-    "    batch.step()\n"
-    "    with torch.no_grad():\n"
-    "        theta[0].mul_(0.999)\n"
-    "    return {}",
-)
+IN_TRAINER = [
+    Broken(
+        "edits parameters that it read before the step",
+        (TRAINER,),
+        "read batch.parameters again after every step",
+        "def update(self, batch: PolicyBatch):\n"
+        "    theta = batch.parameters\n"
+        "    batch.backward()\n"
+        "    batch.step()\n"
+        "    with torch.no_grad():\n"
+        "        theta[0].mul_(0.999)\n"
+        "    return {}",
+    ),
+    Broken(
+        "moves the base model under the adapters",
+        (TRAINER,),
+        "it changes base_model.* which LoRA keeps frozen",
+        update(
+            after="with torch.no_grad():\n"
+            "    for p in batch._model.parameters():\n"
+            "        if not p.requires_grad:\n"
+            "            p.mul_(0.999)"
+        ),
+    ),
+    Broken(
+        "never steps",
+        (TRAINER,),
+        "it moves no adapter",
+        "def update(self, batch: PolicyBatch):\n    batch.backward()\n    return {}",
+    ),
+    Broken(
+        "ends at NaN",
+        (TRAINER,),
+        "is not finite",
+        update(
+            after="if batch._trainer.state.global_step == 2:\n"
+            "    with torch.no_grad():\n"
+            "        batch.parameters[0].fill_(float('nan'))"
+        ),
+    ),
+    Broken(
+        "makes a backward pass of its own",
+        (TRAINER,),
+        "9 backward passes over micro-batches, counted 6",
+        update(between="sum((p * p).sum() for p in batch.parameters).backward()"),
+    ),
+    Broken(
+        "ends training early",
+        (TRAINER,),
+        "3 updates were 2 training steps",
+        update(
+            after="if batch._trainer.state.global_step == 1:\n"
+            "    batch._trainer.control.should_training_stop = True"
+        ),
+    ),
+]
+"""Found in TRL's trainer, by one promise each."""
 
 DISTRIBUTED = [
     Broken(
@@ -361,6 +435,12 @@ DISTRIBUTED = [
         "            p.mul_(1 - 0.01 * norm)\n"
         "    batch.step()\n"
         "    return {}",
+    ),
+    Broken(
+        "dearer in company",
+        (DDP, DTENSOR),
+        "it costs .*, in one process",
+        update(between="if torch.distributed.is_initialized():\n    batch.backward()"),
     ),
     Broken(
         "fails on one process",

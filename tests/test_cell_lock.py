@@ -18,6 +18,7 @@ from gxpo.cell_lock import LOCK, killed_worker, sole_worker
 from gxpo.config import complete_config, get_cell
 from gxpo.errors import Busy
 from gxpo.failures import disk_full
+from gxpo.flock import wait_for_lock
 from gxpo.runs import record_failure, status
 
 HOLD = """
@@ -209,3 +210,18 @@ def test_a_reader_at_the_same_moment_does_not_make_a_cell_busy(tmp_path, monkeyp
         monkeypatch.setattr("gxpo.cell_lock.time.sleep", ends)
         with sole_worker(tmp_path, "train"):
             assert len(naps) == 1
+
+
+def test_turns_are_taken_where_there_are_locks(tmp_path, capsys, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    with (tmp_path / "lock").open("w") as one, (tmp_path / "lock").open("w") as other:
+        wait_for_lock(one.fileno(), tmp_path)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert capsys.readouterr().err == ""
+        monkeypatch.setattr(fcntl, "flock", refuse)
+        wait_for_lock(other.fileno(), tmp_path)
+    said = f"{tmp_path}: cannot be locked ([Errno 37] No locks available); going on without\n"
+    assert capsys.readouterr().err == said

@@ -73,6 +73,10 @@ BAD = [
         r"train\.num_generations = 5 does not divide train\.completions_per_step = 16",
     ),
     (setting("train/micro_batch_size", 3), r"train\.micro_batch_size = 3 does not divide"),
+    (
+        setting("models/tiny/resources", {"gpu": 2}),
+        r"micro_batch_size = 16 times the 2 GPUs of models\.tiny does not divide",
+    ),
     (setting("train/problems", "no.jsonl"), r"train\.problems: problem file 'no\.jsonl' does not"),
     (setting("train/problems", "synthetic/nope"), r"unknown synthetic split 'nope': known are"),
     (setting("evaluate/every", 7), r"evaluate\.every is 7, at most train\.steps = 6"),

@@ -7,10 +7,12 @@ import re
 import numpy as np
 import pytest
 import torch
-from broken_methods import DISTRIBUTED, IN_TRAINER, QUICK
+from broken_methods import DISTRIBUTED, IN_TRAINER, QUICK, Broken, update
 from test_cli import run as run_command
 
-from gxpo.conformance import CHECKS, Subject, quick_verdicts
+from gxpo.conformance import CHECKS, Subject, Violation, declared, judge, ownership, quick_verdicts
+from gxpo.conformance import IN_TRAINER as IN_TRAINER_CHECK
+from gxpo.conformance.in_trainer import in_trainer
 from gxpo.conformance.processes import KINDS, distributed_verdicts
 from gxpo.conformance.surroundings import undisturbed
 from gxpo.registry import METHODS_DIR
@@ -56,6 +58,17 @@ def test_a_broken_rule_is_caught_by_its_check_alone(broken, file_of, workdir):
     assert re.search(broken.message, failed[broken.fails[0]])
 
 
+def test_what_other_checks_would_trip_over_too(file_of):
+    """A rule that breaks several at once: the check that says why."""
+    last = f"if self.seen == {ownership.UPDATES}:\n    batch.parameters[0].requires_grad_(False)"
+    freezes = Broken("freezes", (), "", "seen = 0\n" + update("self.seen += 1", after=last))
+    with pytest.raises(Violation, match="it freezes trainable parameters"):
+        ownership.frozen_parameters(Subject(file_of(freezes)))
+    needs = Broken("needs", (), "", "def __init__(self, a: float):\n    self.a = a\n" + update())
+    with pytest.raises(Violation, match="a has no default"):
+        declared.hyperparameters(Subject(file_of(needs), {"a": 1.0}))
+
+
 def test_one_check_does_not_hide_from_the_next_what_it_changed():
     before = np.random.get_state()[1].copy(), random.getstate(), torch.get_rng_state()
     with undisturbed():
@@ -92,16 +105,17 @@ def test_several_processes(file_of):
         assert all(re.search(broken.message, detail) for detail in failed.values()), failed
 
 
-@pytest.mark.parametrize("name", ["sam", "broken"])
-def test_in_trls_trainer(name, file_of):
-    from gxpo.conformance import IN_TRAINER as CHECK
-    from gxpo.conformance import judge
-    from gxpo.conformance.in_trainer import in_trainer
+@pytest.mark.parametrize("subject", SHIPPED, ids=label)
+def test_shipped_rules_work_in_trls_trainer(subject):
+    verdict = judge(IN_TRAINER_CHECK, in_trainer, subject)
+    assert verdict.passed, verdict
 
-    verdict = judge(CHECK, in_trainer, Subject(name if name == "sam" else file_of(IN_TRAINER)))
-    assert verdict.passed == (name == "sam"), verdict
-    if name == "broken":
-        assert re.search(IN_TRAINER.message, verdict.detail)
+
+@pytest.mark.parametrize("broken", IN_TRAINER, ids=lambda broken: broken.name)
+def test_a_broken_rule_is_caught_in_trls_trainer(broken, file_of):
+    verdict = judge(IN_TRAINER_CHECK, in_trainer, Subject(file_of(broken)))
+    assert not verdict.passed
+    assert re.search(broken.message, verdict.detail), verdict
 
 
 def test_the_command_prints_verdicts_and_fails(file_of, monkeypatch, capsys, workdir):

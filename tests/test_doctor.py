@@ -206,7 +206,12 @@ def test_hub_models(raw, workdir):
     folder = cache / "models--HuggingFaceTB--SmolLM2-135M-Instruct" / "snapshots" / commit
     folder.mkdir(parents=True)
     assert look()[0] == PROBLEM
-    (folder / "model.safetensors").touch()
+    blob = cache / "blob"  # a cache holds links, and a copy of it perhaps nothing else
+    (folder / "model.safetensors").symlink_to(blob)
+    assert look()[0] == PROBLEM
+    blob.touch()
+    assert look()[0] == PROBLEM
+    blob.write_bytes(b"weights")
     assert look()[0] == OK
 
 
@@ -236,6 +241,19 @@ def test_a_healthy_machine(healthy, monkeypatch, capsys):
     assert subjects >= {"python", "packages", "GPUs", "results", "scratch", "disk", "problems"}
     assert subjects >= {"model", "Slurm", "job", "MLflow"}
     assert run(monkeypatch, "doctor") == 0  # without a configuration
+
+
+def test_in_a_job_its_own_machine_is_judged(healthy, monkeypatch, capsys, commands):
+    raw = yaml.safe_load(healthy.read_text())
+    raw["models"]["tiny"]["resources"] = {"gpu": 1, "mem_gb": 1_000_000}
+    healthy.write_text(yaml.safe_dump(raw))
+    assert run(monkeypatch, "doctor", healthy) == 0  # on a login node: jobs run elsewhere
+    assert "none here, jobs run on other machines" in capsys.readouterr().out
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    assert run(monkeypatch, "doctor", healthy) == 1
+    out = capsys.readouterr().out
+    assert "none found (nvidia-smi), a cell needs 1" in out
+    assert "warning  memory       tiny is said to need 1e+06 GB" in out
 
 
 def test_a_problem_is_an_exit_code(healthy, monkeypatch, capsys):

@@ -29,19 +29,26 @@ def test_no_slurm(raw, monkeypatch):
     assert levels(services.slurm(config, Site(partition="gpu"))) == [WARNING]
 
 
-def test_slurm(raw, monkeypatch, commands, workdir):
+@pytest.fixture
+def cluster(raw, monkeypatch, commands):
+    """A configuration of one model on two GPUs, a site, and stand-ins of a Slurm that takes all."""
     monkeypatch.setattr(services, "find_spec", lambda _: "there")
+    raw["train"]["micro_batch_size"] = raw["train"]["completions_per_step"] // 2
     raw["models"]["tiny"]["resources"] = {"gpu": 2, "mem_gb": 10, "hours": 3}
-    config = complete_config(raw)
-    site = Site(partition="gpu", account="mine", gpu_type="a100", extra="--nice=5", qos="low")
     commands(
         sinfo="echo 'gpu*|1-00:00:00'; echo 'cpu|infinite'; echo 'gpu*|1-00:00:00'",
         sbatch='echo "$@" >> arguments',
+        scontrol="echo 'MinJobAge               = 300 sec'",
         sacctmgr="echo mine",
         squeue="",
     )
+    site = Site(partition="gpu", account="mine", gpu_type="a100", extra="--nice=5", qos="low")
+    return complete_config(raw), site
+
+
+def test_slurm_is_asked_for_what_the_jobs_will_ask_for(cluster):
     assert services.slurm_answers()
-    assert levels(services.slurm(config, site)) == [OK, OK]
+    assert levels(services.slurm(*cluster)) == [OK, OK]
     first, alone, last, _ = Path("arguments").read_text().splitlines()
     assert first == (
         "--test-only --cpus-per-task=2 --mem=10000M --time=180 --ntasks=1 --nice=5 "
@@ -50,7 +57,10 @@ def test_slurm(raw, monkeypatch, commands, workdir):
     assert "--gpus=a100:1" in alone  # evaluation: one process
     assert "--mem=25000M --time=720" in last
 
-    # A job that is too long waits for ever; the last retry asks for four times the hours.
+
+def test_a_job_that_is_too_long_waits_for_ever(cluster):
+    """The last retry asks for four times the hours."""
+    config, site = cluster
     config["models"]["tiny"]["resources"]["hours"] = 25
     assert levels(services.slurm(config, site)) == [OK, PROBLEM]
     config["models"]["tiny"]["resources"]["hours"] = 7
@@ -64,6 +74,9 @@ def test_slurm(raw, monkeypatch, commands, workdir):
     assert levels(services.slurm(config, Site(partition="gpu", max_hours=24))) == [OK, OK]
     assert levels(services.slurm(config, Site(partition="cpu,gpu"))) == [OK, OK]
 
+
+def test_what_slurm_does_not_know_or_refuses(cluster, commands):
+    config, site = cluster
     first, *rest = services.slurm(config, Site(partition="gpux"))
     assert (first.level, rest) == (PROBLEM, [])
     assert "'gpux' is unknown, known are cpu, gpu: mend slurm/site.yaml" in first.text
@@ -78,6 +91,16 @@ def test_slurm(raw, monkeypatch, commands, workdir):
     assert levels(findings) == [OK, PROBLEM]
     assert "Invalid account: mend" in findings[1].text
 
+
+def test_a_slurm_that_forgets_its_jobs_too_early(cluster, commands):
+    commands(scontrol="echo 'MinJobAge               = 120 sec'")
+    findings = list(services.slurm(*cluster))
+    assert levels(findings) == [WARNING, OK, OK]
+    assert "MinJobAge is 120 s, Snakemake looks every 180 s at worst" in findings[0].text
+
+
+def test_no_plugin_and_no_answer(cluster, monkeypatch, commands):
+    config, site = cluster
     monkeypatch.setattr(services, "find_spec", lambda _: None)
     first, *_ = services.slurm(None, site)
     assert first.level == PROBLEM

@@ -42,6 +42,10 @@ LABELS = [
     "-x",
     "a\n",
     "",
+    1,
+    0.8,
+    True,
+    None,
 ]
 
 
@@ -328,7 +332,18 @@ def test_credentials_in_urls(text, clean):
     assert redact(text) == clean
 
 
+@pytest.mark.parametrize(
+    "name", ["SLURM_JWT", "MYSQL_PWD", "SSH_PASSPHRASE", "PGPASS", "GITHUB_PAT", "db_credentials"]
+)
+def test_names_that_say_secret(name, monkeypatch):
+    monkeypatch.setenv(name, SECRET)
+    assert redact(SECRET) == "[redacted]"
+
+
 def test_ordinary_variables_are_no_secrets(monkeypatch):
+    monkeypatch.setenv("PWD", "/home/me/runs")
+    monkeypatch.setenv("XDG_SESSION_PATH", "/home/me/runs")
+    assert redact("/home/me/runs") == "/home/me/runs"
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "tokenizers-value")
     monkeypatch.setenv("LICENSE_KEY", "short")
     assert redact("tokenizers-value short") == "tokenizers-value short"

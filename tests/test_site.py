@@ -123,6 +123,8 @@ def test_other_options_are_left_to_the_user(tmp_path, extra):
         ("extra: --comment=$(id)", "extra: String should match"),
         ("extra: --constraint=nvlink", "--constraint is not allowed here: use the key constraint"),
         ("extra: --nice=5 -qlow", "-q is not allowed here: use the key qos"),
+        ("extra: --signal=USR1@120", "--signal is not allowed here: Snakemake in the job would"),
+        ("extra: --nice=5 --array=0-3", "--array is not allowed here: a job is one task"),
         ("constraint: a b", "constraint: String should match"),
         ("- a", "top level: "),
         ("a: [", "not valid YAML"),
@@ -202,7 +204,7 @@ def test_the_profile_asks_for_what_the_models_say(tmp_path):
     config = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
     config |= {"seeds": [0], "models": {"big": entry, "tiny": TINY}}
     (tmp_path / "train.jsonl").write_text('{"id": "1", "problem": "1 + 1", "answer": "2"}\n')
-    config["train"]["problems"] = str(tmp_path / "train.jsonl")
+    config["train"] |= {"problems": str(tmp_path / "train.jsonl"), "micro_batch_size": 16}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     site = site_file(tmp_path, "{partition: main, max_hours: 30}")
     command = [sys.executable, "-m", "snakemake", "-n", "--profile", "slurm"]

@@ -70,7 +70,7 @@ def test_the_time_left_is_that_of_the_own_job(slurm, monkeypatch, capsys):
     assert "the walltime of Slurm job 17 is not known" in capsys.readouterr().err
 
 
-def test_the_jobs_of_a_killed_snakemake_are_ended_once(slurm, tmp_path):
+def test_the_jobs_of_a_killed_snakemake_are_ended_once(slurm, tmp_path, capsys):
     answer, calls = slurm
     answer("1 RUNNING")
     record, first = tmp_path / "record", tmp_path / "first.log"
@@ -82,6 +82,9 @@ def test_the_jobs_of_a_killed_snakemake_are_ended_once(slurm, tmp_path):
     before = len(calls())
     end_orphans(record, [])  # the second one's log is not there
     assert len(calls()) == before
+    assert (
+        "second.log is gone: if the snakemake that wrote it was killed" in capsys.readouterr().err
+    )
 
 
 def test_jobs_that_may_still_run_are_not_forgotten(slurm, tmp_path, monkeypatch):

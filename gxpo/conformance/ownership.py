@@ -109,8 +109,9 @@ def _settings(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
 
 _EVENTS = {
     *("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink"),
-    *("os.chmod", "os.system", "os.exec", "os.posix_spawn", "subprocess.Popen"),
-    *("socket.connect", "socket.bind", "socket.sendto"),
+    *("os.chmod", "os.chown", "os.utime", "sqlite3.connect"),
+    *("os.fork", "os.forkpty", "os.system", "os.exec", "os.posix_spawn", "os.spawn"),
+    *("subprocess.Popen", "socket.connect", "socket.bind", "socket.sendto"),
 }
 _heard: list[str] | None = None  # what the audit hook writes to while a check listens
 

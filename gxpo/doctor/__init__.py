@@ -5,6 +5,7 @@ Each module holds a group of checks: functions that look and return findings, an
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,8 @@ __all__ = ["OK", "PROBLEM", "WARNING", "Finding", "examine"]
 
 def examine(config: dict[str, Any] | None, site: Site) -> Iterator[Finding]:
     """All findings, as they come; those that depend on ``config`` (completed) only with one."""
-    cluster = services.slurm_answers()
+    # Inside a job this machine is the one that is asked about.
+    cluster = services.slurm_answers() and "SLURM_JOB_ID" not in os.environ
     yield software.python()
     yield from software.packages()
     yield machine.cuda(machine.gpus(), needed=_most_gpus(config), elsewhere=cluster)

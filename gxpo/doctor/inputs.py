@@ -35,7 +35,7 @@ def models(config: dict[str, Any], cache: Path | None = None) -> Iterator[Findin
             yield Finding(OK, "model", f"{label} is made here")
         elif entry["path"] in fetched:
             yield _hub_model(label, entry["path"], fetched[entry["path"]], cache)
-        elif not list(Path(entry["path"]).glob("*.safetensors")):
+        elif not _has_weights(Path(entry["path"])):
             text = f"{label}: {entry['path']!r} is no folder with safetensors: mend its path"
             yield Finding(PROBLEM, "model", text)
         else:
@@ -51,7 +51,14 @@ def _hub_model(label: str, name: str, revision: str | None, cache: Path) -> Find
     content = json.loads(record.read_text(encoding="utf-8"))
     commit = revision or content["commit"]
     folder = cache / f"models--{name.replace('/', '--')}" / "snapshots" / commit
-    if not list(folder.glob("*.safetensors")):
+    if not _has_weights(folder):
         remedy = f"set HF_HOME as when it was fetched, or delete {record} and: {FETCH}"
         return Finding(PROBLEM, "model", f"{what} at {commit[:12]} is not in {cache}: {remedy}")
     return Finding(OK, "model", f"{what} at {commit[:12]} in {cache}")
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether there is anything in its safetensors: a cache that was copied without its blobs has
+    links that lead nowhere."""
+    files = list(folder.glob("*.safetensors"))
+    return bool(files) and all(file.is_file() and file.stat().st_size for file in files)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ PLUGIN = "snakemake_executor_plugin_slurm"
 PARTITIONS = ("sinfo", "--noheader", "--format=%P|%l")
 DEFAULT = "*"  # Slurm's mark of the default partition
 RETRIES = 3  # as in slurm/config.yaml
+LOOKS_APART = 180  # seconds at most, of the plugin's looks at the queue
 
 
 def slurm_answers() -> bool:
@@ -47,6 +49,7 @@ def slurm(config: dict[str, Any] | None, site: Site) -> Iterator[Finding]:
     known = ", ".join(sorted(limits.keys() - {DEFAULT}))
     if find_spec(PLUGIN) is None:
         yield Finding(PROBLEM, "Slurm", "Snakemake's plugin is missing: pip install -e '.[slurm]'")
+    yield from _forgetful()
     asked = {part for part in (site.partition, site.cpu_partition) if part}
     unknown = sorted(name for part in asked for name in part.split(",") if name not in limits)
     for name in unknown:
@@ -58,6 +61,18 @@ def slurm(config: dict[str, Any] | None, site: Site) -> Iterator[Finding]:
         names = ", ".join(sorted(asked)) or "the cluster's default"
         yield Finding(OK, "Slurm", f"answers; partition: {names} (of {known})")
         yield from _jobs(config, site, limits)
+
+
+def _forgetful() -> Iterator[Finding]:
+    """Slurm shows a job long enough after its end for Snakemake's plugin to see that it ended."""
+    shown = _run("scontrol", "show", "config")[1]
+    age = re.search(r"^MinJobAge\s*=\s*(\d+) sec", shown, re.MULTILINE)
+    if age is not None and int(age[1]) <= LOOKS_APART:
+        text = (
+            f"MinJobAge is {age[1]} s, Snakemake looks every {LOOKS_APART} s at worst: it may miss "
+            "the end of a job, and wait: then Ctrl-C and start again; ask for a MinJobAge of 300"
+        )
+        yield Finding(WARNING, "Slurm", text)
 
 
 def _limits(answer: str) -> dict[str, float]:

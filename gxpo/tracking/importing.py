@@ -7,7 +7,6 @@ Nearly all the time goes to MLflow's own store, for every value, and is processo
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import subprocess
@@ -22,6 +21,7 @@ from mlflow.tracking import MlflowClient
 
 from gxpo.config import Cell, cells
 from gxpo.errors import UserError
+from gxpo.flock import wait_for_lock
 from gxpo.progress import progress_bar
 from gxpo.redaction import redact
 from gxpo.runs import status
@@ -61,7 +61,7 @@ def import_runs(config: dict[str, Any], database: Path, server: str | None = Non
 def _only_import(database: Path) -> Iterator[IO[str]]:
     """Imports into a database take turns: two at a time would both miss, and both add, a run."""
     with database.with_suffix(".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        wait_for_lock(file.fileno(), database)
         yield file
 
 
