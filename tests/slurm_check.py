@@ -22,8 +22,8 @@ from gxpo.metrics import read_rows
 
 
 def requests_problem(job, raw, attempt):
-    """What of a training job is not as configured, as scontrol shows it; None if all is. A retry
-    asks for more time, up to the site's hour, and more memory."""
+    """What of a job of training or evaluation is not as configured, as scontrol shows it; None if
+    all is. A retry asks for more time, up to the site's hour, and more memory."""
     (entry,) = raw["models"].values()
     asked = entry["resources"]
     minutes = min(60, round(asked["hours"] * 60 * attempt))
@@ -39,10 +39,12 @@ def requests_problem(job, raw, attempt):
     return f"asked for {expected}, scontrol shows {wrong}" if wrong else None
 
 
-def check_requests(matrix):
-    """Every training job asked for what the configuration says; prints what scontrol shows."""
-    jobs = [j for j in matrix.cluster.jobs() if j["comment"].startswith("rule_train_")]
-    assert len({job["comment"] for job in jobs}) == len(matrix.cells)
+def check_requests(matrix, *rules):
+    """Every job of the ``rules`` asked for what the configuration says; prints what scontrol shows.
+    The model has one GPU, so that evaluation asks for the same as training."""
+    names = tuple(f"rule_{rule}_" for rule in rules)
+    jobs = [job for job in matrix.cluster.jobs() if job["comment"].startswith(names)]
+    assert len({job["comment"] for job in jobs}) == len(matrix.cells) * len(rules)
     attempts = Counter()
     for job in sorted(jobs, key=lambda job: int(job["id"])):
         attempts[job["comment"]] += 1
@@ -51,7 +53,7 @@ def check_requests(matrix):
         assert problem is None, f"job {job['id']}: {problem}"
         keys = ("JobId", "TresPerJob", "NumCPUs", "MinMemoryNode", "TimeLimit", "Partition")
         print("scontrol show -d job:", " ".join(f"{key}={shown[key]}" for key in keys), flush=True)
-    print(f"{len(jobs)} training jobs asked for what is configured: {RESOURCES}", flush=True)
+    print(f"{len(jobs)} jobs asked for what is configured: {RESOURCES}", flush=True)
 
 
 def undisturbed(matrix):
@@ -74,12 +76,12 @@ def check(arguments, folder, cluster):
     try:
         if arguments.quick:
             faults, identical = quick(matrix)
-            check_requests(matrix)
+            check_requests(matrix, "train")
             print(f"{len(faults)} faults; as trained without Slurm: {identical}", flush=True)
             return not identical
         expected, seconds = undisturbed(matrix)
         print(f"undisturbed: {len(matrix.cells)} cells in {seconds:.0f} s", flush=True)
-        check_requests(matrix)
+        check_requests(matrix, "train", "evaluate")
         waits = matrix.seconds_to_command()
         print(f"a job's start to its command's: median {statistics.median(waits)} s of {waits}")
         if not arguments.faults:

@@ -94,6 +94,7 @@ def disturb(faults, todo):
             inject(faults)
             todo.remove(inject)
     assert matrix.wait() == 0, matrix.log.read_text()[-6000:]
+    faults.check_logs()
 
 
 def walltimes(faults):

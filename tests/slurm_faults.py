@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -38,10 +37,17 @@ class Faults:
         self.matrix, self.cluster, self.rng = matrix, matrix.cluster, rng
         self.made = []
         self._hits = {}
+        self._expected = []  # (cell, pattern) of what its log must say in the end
 
     def note(self, kind, moment):
         self.made.append(Fault(kind, moment))
         print(f"  {len(self.made)}. {kind}: {moment}", flush=True)
+
+    def check_logs(self):
+        """After the matrix: the log of every cell says what happened to it."""
+        for cell, pattern in self._expected:
+            log = (self.matrix.path(cell) / "log.txt").read_text()
+            assert re.search(pattern, log), f"{name_of(cell)}: no {pattern!r} in {log[-3000:]}"
 
     @contextlib.contextmanager
     def victim(self, most=2, after=None):
@@ -157,6 +163,7 @@ class Faults:
         self.cluster.start_daemon()
         self.cluster.wait_until_up()
         self.matrix.wait_for(lambda: self.cluster.job(job).get("Restarts") == "1", "its requeue")
+        self._expected.append((cell, rf"Slurm job {job}, .* was killed, or its node went down"))
         self.note(
             "node crash: slurmd and the job's processes gone", f"{name_of(cell)}, step {steps}"
         )
@@ -208,6 +215,7 @@ class Faults:
         whole = (self.matrix.path(cell) / STATE).glob("checkpoint-*/" + MANIFEST)
         newest = max((path.parent for path in whole), key=step_of)
         DAMAGE[how](newest)
+        self._expected.append((cell, rf"{newest.name}\b.*{SAID[how]}"))
         self.note(f"corrupt checkpoint: {how}", f"{name_of(cell)}, {newest.name}")
 
     def walltime(self, graceful):
@@ -265,5 +273,10 @@ DAMAGE = {
     "a flipped bit in the weights": _flip,
     "a truncated optimizer state": _truncate,
     "no manifest": lambda checkpoint: (checkpoint / MANIFEST).unlink(),
-    "it is gone": shutil.rmtree,
 }
+SAID = {
+    "a flipped bit in the weights": r"model\.safetensors .* is not as it was written",
+    "a truncated optimizer state": r"optimizer\.pt \(100 bytes\) is not as it was written",
+    "no manifest": f"it has no {MANIFEST}",
+}
+"""By the training that comes upon each damage."""
