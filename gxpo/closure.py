@@ -18,7 +18,10 @@ class ClosureBatch(PolicyBatch):
     There is no policy, so ``entropy`` is NaN (gates ignore it), there are no old log-probs to
     refresh, and the token counts stay 0. The object can serve any number of updates.
 
-    Raises FloatingPointError in ``step()`` where the last gradient norm was not finite.
+    parameters: tensors that require grad, of any shapes; all of them the optimizer's.
+    max_grad_norm: the L2 norm that ``step()`` clips the gradients to; None or 0: it does not clip.
+
+    Raises in ``step()`` as every ``PolicyBatch`` does.
     """
 
     def __init__(

@@ -82,24 +82,8 @@ def train(cell: Cell, seconds: float | None = None) -> None:
     live = live_tracking(cell, identity, metrics) if writes else contextlib.nullcontext()
     with StopRequest(seconds) as request, live:
         writer, stop = _MetricsWriter(metrics, cell), StopAtStepEnd(request)
-        model = load_model(cell.model_path, revision=cell.model_spec.get("revision"))
-        tokenizer = load_tokenizer(cell.model_path, cell.model_spec.get("revision"))
-        _refuse_too_long(cell, problems, tokenizer, model.config)
-        set_seed(cell.seed)  # fresh LoRA adapters are random: the same for every method
-        trainer = MethodTrainer(
-            method=load_method(cell.method, **cell.hyperparameters),
-            model=model,
-            processing_class=tokenizer,
-            reward_funcs=[correct, *format_rewards(cell.train["format_reward"])],
-            args=arguments,
-            train_dataset=prompt_dataset(cell, problems),
-            peft_config=lora_config(cell.model_spec),
-            callbacks=[writer, stop, _PruneCheckpoints(state, scheduled)],
-        )
-        if arguments.use_vllm:  # its engine, built in there, has set the process's seed
-            set_seed(cell.seed, device_specific=True)
-        writer.trainer = trainer
-        trainer.remove_callback(PrinterCallback)
+        callbacks = [writer, stop, _PruneCheckpoints(state, scheduled)]
+        trainer = writer.trainer = _trainer(cell, problems, arguments, callbacks)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if stop.stopped_after is not None:
         raise Interrupted(
@@ -117,6 +101,30 @@ def train(cell: Cell, seconds: float | None = None) -> None:
     if processes.is_main_process:
         write_atomically(folder / METRICS, metrics.read_text(encoding="utf-8"))
         write_json(folder / RUN, _run_record(cell, identity, trainer, rows) | origin)
+
+
+def _trainer(
+    cell: Cell, problems: list[Problem], arguments: GRPOConfig, callbacks: list[TrainerCallback]
+) -> MethodTrainer:
+    """The cell's policy and method in TRL's trainer, with the random streams of its seed."""
+    model = load_model(cell.model_path, revision=cell.model_spec.get("revision"))
+    tokenizer = load_tokenizer(cell.model_path, cell.model_spec.get("revision"))
+    _refuse_too_long(cell, problems, tokenizer, model.config)
+    set_seed(cell.seed)  # fresh LoRA adapters are random: the same for every method
+    trainer = MethodTrainer(
+        method=load_method(cell.method, **cell.hyperparameters),
+        model=model,
+        processing_class=tokenizer,
+        reward_funcs=[correct, *format_rewards(cell.train["format_reward"])],
+        args=arguments,
+        train_dataset=prompt_dataset(cell, problems),
+        peft_config=lora_config(cell.model_spec),
+        callbacks=callbacks,
+    )
+    if arguments.use_vllm:  # its engine, built in there, has set the process's seed
+        set_seed(cell.seed, device_specific=True)
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
 def grpo_config(cell: Cell, output: Path, processes: int = 1) -> GRPOConfig:

@@ -90,16 +90,7 @@ class GXPO(Method):
         cosine: bool = False,
         buffers: Literal["device", "cpu"] = "device",
     ):
-        if k < 2:
-            raise ValueError(f"k must be at least 2 (two probe steps are real), not {k}")
-        if not 0 <= alpha <= 1:
-            raise ValueError(f"alpha must lie in [0, 1], not {alpha}")
-        if not delta > 0:
-            raise ValueError(f"delta must be positive, not {delta}")
-        if warmup_steps < 0:
-            raise ValueError(f"warmup_steps must be at least 0, not {warmup_steps}")
-        if not 1 <= constant_scale <= k / 2 + 1 and scale == "constant":
-            raise ValueError(f"constant_scale must lie in [1, {k / 2 + 1}], not {constant_scale}")
+        _refuse_out_of_range(k, alpha, delta, warmup_steps, constant_scale, scale)
         self._gate = make_gate(gate, tau, window, min_observations, omega, two_sided, rearm_after)
         self.k = k
         self.alpha = alpha
@@ -129,11 +120,7 @@ class GXPO(Method):
     def update(self, batch: PolicyBatch) -> dict[str, float]:
         self.steps_seen += 1
         if self.steps_seen <= self.warmup_steps or not self._gate.active:
-            batch.backward()
-            batch.step()
-            if not self._gate.active:
-                self._gate.rest()
-            return self._inactive()
+            return self._grpo_step(batch)
         refresh, offload = self.old_logprobs == "refresh", self.buffers == "cpu"
         theta_0 = batch.snapshot(optimizer_state=False, offload=offload).parameters
         moments = batch.snapshot(parameters=False, optimizer_state=self.optimizer_state != "keep")
@@ -254,6 +241,14 @@ class GXPO(Method):
             self.scale_total += logged["scale_mean"]
         return logged
 
+    def _grpo_step(self, batch: PolicyBatch) -> dict[str, float]:
+        """The step of a warm-up, or under a closed gate."""
+        batch.backward()
+        batch.step()
+        if not self._gate.active:
+            self._gate.rest()
+        return self._inactive()
+
     def _fall_back(self) -> dict[str, float]:
         self.fallback_steps += 1
         return self._inactive()
@@ -269,6 +264,21 @@ class GXPO(Method):
         self._gate.load_state_dict(state["gate"])
         for name in COUNTERS:
             setattr(self, name, state[name])
+
+
+def _refuse_out_of_range(
+    k: int, alpha: float, delta: float, warmup_steps: int, constant_scale: float, scale: str
+) -> None:
+    if k < 2:
+        raise ValueError(f"k must be at least 2 (two probe steps are real), not {k}")
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha must lie in [0, 1], not {alpha}")
+    if not delta > 0:
+        raise ValueError(f"delta must be positive, not {delta}")
+    if warmup_steps < 0:
+        raise ValueError(f"warmup_steps must be at least 0, not {warmup_steps}")
+    if not 1 <= constant_scale <= k / 2 + 1 and scale == "constant":
+        raise ValueError(f"constant_scale must lie in [1, {k / 2 + 1}], not {constant_scale}")
 
 
 def retention_of(u_0: Tensor, u_1: Tensor, floor: float) -> Tensor:

@@ -74,3 +74,13 @@ def commands(tmp_path, monkeypatch):
             (folder / name.replace("_", "-")).chmod(0o755)
 
     return make
+
+
+def run(monkeypatch, *arguments):
+    """Exit code of ``gxpo *arguments``."""
+    from gxpo import cli
+
+    monkeypatch.setattr("sys.argv", ["gxpo", *map(str, arguments)])
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+    return exit_.value.code or 0

@@ -3,22 +3,15 @@ interrupted one 75."""
 
 import json
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import small_config
+from conftest import ROOT, run, small_config
 
 from gxpo import cli
 from gxpo.errors import CellError, Interrupted
-
-
-def run(monkeypatch, *arguments):
-    """Exit code of ``gxpo *arguments``."""
-    monkeypatch.setattr("sys.argv", ["gxpo", *map(str, arguments)])
-    with pytest.raises(SystemExit) as exit_:
-        cli.main()
-    return exit_.value.code or 0
 
 
 @pytest.fixture
@@ -33,6 +26,20 @@ def read_failure():
 
 
 CELL = ("--model", "tiny", "--label", "grpo", "--seed", 0)
+
+
+def test_the_version_is_that_of_the_citation(monkeypatch, capsys):
+    assert run(monkeypatch, "--version") == 0
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
+    assert capsys.readouterr().out == f"gxpo {cited}\n"
+    assert version("gxpo") == cited
+
+
+def test_the_list_of_commands_cuts_no_sentence(monkeypatch, capsys):
+    assert run(monkeypatch, "--help") == 0
+    commands = capsys.readouterr().out.split("Commands:\n")[1].splitlines()
+    assert len(commands) > 15
+    assert [line for line in commands if line.endswith("...")] == []
 
 
 def test_check_lists_the_cells(config, monkeypatch, capsys):

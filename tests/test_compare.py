@@ -4,8 +4,8 @@ import math
 
 import pytest
 import yaml
+from conftest import run
 from fabricate import comparison_config, fabricate
-from test_cli import run
 
 from gxpo.compare import compare, run_costs
 from gxpo.config import complete_config

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from broken_methods import DISTRIBUTED, IN_TRAINER, QUICK, Broken, update
-from test_cli import run as run_command
+from conftest import run as run_command
 
 from gxpo.conformance import CHECKS, Subject, Violation, declared, judge, ownership, quick_verdicts
 from gxpo.conformance import IN_TRAINER as IN_TRAINER_CHECK

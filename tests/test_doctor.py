@@ -8,8 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import yaml
-from conftest import small_config
-from test_cli import run
+from conftest import run, small_config
 
 from gxpo.config import complete_config
 from gxpo.doctor import OK, PROBLEM, WARNING, inputs, machine, services, software

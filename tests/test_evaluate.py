@@ -8,8 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from conftest import small_config
-from test_cli import run
+from conftest import run, small_config
 
 import gxpo.evaluate as evaluation
 from gxpo.config import cells, complete_config, get_cell

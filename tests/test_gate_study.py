@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import small_config
-from test_cli import run
+from conftest import run, small_config
 
 from gxpo import gate_study
 from gxpo.gate_study import ENTROPY, Case, noise_study, replay, replay_study

@@ -7,8 +7,7 @@ import sys
 import pytest
 import torch
 import yaml
-from conftest import ROOT, small_config
-from test_cli import run
+from conftest import ROOT, run, small_config
 
 from gxpo import ClosureBatch, load_method, registry
 from gxpo.config import complete_config, get_cell

@@ -9,10 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from conftest import ROOT, small_config
+from conftest import ROOT, run, small_config
 from hypothesis import given
 from hypothesis import strategies as st
-from test_cli import run
 
 from gxpo.config import cells, complete_config
 from gxpo.errors import UserError

@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import small_config
-from test_cli import run
+from conftest import run, small_config
 
 from gxpo.config import complete_config, get_cell
 from gxpo.errors import UserError

@@ -15,6 +15,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from gxpo.method import Method, PolicyBatch
 from gxpo.problems import load_problems
+from gxpo.rewards import parity
 from gxpo.trainer import MethodTrainer, TrainerBatch
 from gxpo.warmstart import tiny_model, tiny_tokenizer
 
@@ -47,11 +48,6 @@ MEMORY = replace(MEDIUM, completions=8)
 QUICK = (replace(TINY, rounds=9, steps=2),)
 QUICK_MEMORY = replace(TINY, completions=16)
 LORA = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
-
-
-def parity(completion_ids: list[list[int]], **_: Any) -> list[float]:
-    """A reward that a random policy earns half of the time: 1 where the token ids' sum is odd."""
-    return [float(sum(ids) % 2) for ids in completion_ids]
 
 
 def arguments(subject: Subject, folder: Path, steps: int, lora: bool = False) -> dict[str, Any]:

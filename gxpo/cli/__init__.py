@@ -1,4 +1,5 @@
-"""The ``gxpo`` command: one subcommand per stage of the pipeline, each a plain Python function.
+"""Compare policy-update rules for RL on language models: the stages of the pipeline by hand, and
+what goes with them. ``snakemake`` runs the whole.
 
 Exit codes: 0 done; 1 the cell failed (its reason is in failure.json), a bound of the benchmark is
 missed, a check of a method fails, or the doctor has found a problem; 2 bad input; 75 training was
@@ -11,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from typing import Any
+from typing import Annotated, Any
 
 # The libraries' own bars and integrations: ours are enough, and importing mlflow into every
 # training process costs a second. Set before anything imports tqdm or transformers.
@@ -22,16 +23,31 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import typer
 
+from gxpo import __version__
 from gxpo.cli import methods, pipeline, results, studies
 from gxpo.cli.process import refuse_pickles
 from gxpo.errors import UserError
 from gxpo.redaction import redact
 
-app = typer.Typer(
-    help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
-)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 for part in (pipeline, results, studies, methods):
     app.add_typer(part.app)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"gxpo {__version__}")
+        raise typer.Exit
+
+
+_VERSION = typer.Option(
+    "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+)
+
+
+@app.callback(help=__doc__)
+def _options(version: Annotated[bool, _VERSION] = False) -> None:
+    pass
 
 
 def main() -> None:

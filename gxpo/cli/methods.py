@@ -17,7 +17,7 @@ app = typer.Typer()
 def new_method(
     name: Annotated[str, typer.Argument(help="of the file and in configurations: my_rule")],
 ) -> None:
-    """Write methods/NAME.py, a working rule to change, and print its lines for a configuration."""
+    """Write methods/NAME.py, a working rule to change. Prints its lines for a configuration."""
     from gxpo.new_method import new_method as run
 
     path, lines = run(name)
@@ -37,7 +37,7 @@ def check_method(
         bool, typer.Option(help="seconds: without TRL's trainer and several processes")
     ] = False,
 ) -> None:
-    """Hold a rule to the interface: a verdict line a check; exit code 1 where one fails."""
+    """Hold a rule to the interface, a verdict line a check. Exit code 1 where one fails."""
     import torch
 
     from gxpo.conformance import Subject, all_verdicts, quick_verdicts
@@ -66,7 +66,7 @@ def compare(
     ] = Path("config/demo.yaml"),
     model: Annotated[str | None, typer.Option(help="a label under models:; default: all")] = None,
 ) -> None:
-    """Compare label A with label B, paired by seed, with intervals and costs."""
+    """Compare label A with label B, paired by seed. With intervals and costs."""
     from gxpo.compare import compare as run
     from gxpo.config import read_config
 

@@ -37,7 +37,7 @@ def check(config: Config) -> None:
 def doctor(
     config: Annotated[Path | None, typer.Argument(help="whose needs to check as well")] = None,
 ) -> None:
-    """Tell what would stop a run on this machine or cluster: a line a check, ok, warning or
+    """Tell what would stop a run on this machine or cluster. A line a check: ok, or a warning or
     problem with what to do. Changes nothing. Exit code 1 where there is a problem."""
     site = use_site()
     checked = configuration.read_config(config) if config else None
@@ -67,8 +67,8 @@ def prepare(
         bool, typer.Option(help="move to the hub's newest commits, and fetch everything anew")
     ] = False,
 ) -> None:
-    """Fetch the problem sets and models of a configuration, where there is network; the rest of
-    the pipeline needs none. Commit config/hub.lock.yaml, which pins what was fetched."""
+    """Fetch a configuration's problem sets and models. The rest of the pipeline needs no network.
+    Commit config/hub.lock.yaml, which pins what was fetched."""
     use_site()
     checked = configuration.read_config(config)
     from gxpo.prepare import prepare as run
@@ -99,7 +99,7 @@ def plan(
         float | None, typer.Option(help="of the steps on which a rule acts; default: all")
     ] = None,
 ) -> None:
-    """Price a configuration before it runs: cells, jobs, tokens, passes, GPU hours, disk."""
+    """Price a configuration before it runs. In cells, jobs, tokens, passes, GPU hours, disk."""
     checked = configuration.read_config(config)
     from gxpo.plan import Assumptions, report
 
@@ -116,7 +116,7 @@ def plan(
 
 @app.command()
 def warmstart(config: Config, model: Model) -> None:
-    """Make and warm-start the tiny policy MODEL (a model with an architecture, not a path)."""
+    """Make and warm-start the tiny policy MODEL. It has an architecture, not a path."""
     checked = configuration.read_config(config)
     label, seed = next(iter(checked["methods"])), checked["seeds"][0]
     cell = configuration.get_cell(checked, model, label, seed)
@@ -157,7 +157,7 @@ def train(
 
 @app.command()
 def evaluate(config: Config, model: Model, label: Label, seed: Seed) -> None:
-    """Evaluate every checkpoint of one trained cell: sampled pass@1 through lm-eval."""
+    """Evaluate every checkpoint of one trained cell. Sampled pass@1 through lm-eval; resumes."""
     use_site()
     cell = configuration.get_cell(configuration.read_config(config), model, label, seed)
     stay_offline()

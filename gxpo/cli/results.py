@@ -20,7 +20,7 @@ def tables(
     config: Config,
     out: Annotated[Path | None, typer.Option(help="default: results/<name>/tables")] = None,
 ) -> None:
-    """Make the tables (CSV, Markdown, LaTeX) from whatever has finished, and print them."""
+    """Make and print the tables of whatever has finished. In CSV, Markdown and LaTeX."""
     from gxpo.results import read_results
     from gxpo.tables import make_tables, write_tables
 
@@ -32,7 +32,7 @@ def tables(
 
 @app.command()
 def claims(config: Config) -> None:
-    """Print the papers' headline claims and what the finished runs say of them."""
+    """Print the papers' claims, and what the runs say of them."""
     from gxpo.results import read_results
     from gxpo.tables.claims import claims as table
     from gxpo.tables.table import markdown
@@ -59,7 +59,7 @@ def report(
         Path | None, typer.Option(help="a folder for the tables too, from the same reading")
     ] = None,
 ) -> None:
-    """Write one self-contained page of whatever has finished: summary, tables, curves, origins."""
+    """Write one self-contained page of whatever has finished. Summary, tables, curves, origins."""
     from gxpo.report import write_report
     from gxpo.results import read_results
     from gxpo.tables import make_tables, write_tables
@@ -79,8 +79,8 @@ def mlflow(
     config: Config,
     database: Annotated[Path, typer.Option(help="sqlite file")] = Path("results/mlflow.db"),
 ) -> None:
-    """Import the finished cells into an MLflow database, or where MLFLOW_TRACKING_URI names a
-    server, into that; importing twice changes nothing."""
+    """Import the finished cells into MLflow. Into a database, or the server that
+    MLFLOW_TRACKING_URI names; importing twice changes nothing."""
     from gxpo.tracking.importing import import_runs as run
 
     server = tracking_server()

@@ -21,7 +21,7 @@ def surrogate(
     config: Config,
     model: Annotated[str | None, typer.Option(help="a label under models:; default: first")] = None,
 ) -> None:
-    """Measure how well GXPO predicts K real steps: closed forms, and the policy MODEL."""
+    """Measure how well GXPO predicts K real steps. On closed forms, and on the policy MODEL."""
     use_site()
     checked = configuration.read_config(config)
     stay_offline()
@@ -37,7 +37,7 @@ def gates(
     config: Annotated[Path | None, typer.Argument(help="whose runs to replay, if any")] = None,
     label: Annotated[str | None, typer.Option(help="a label with gate: never")] = None,
 ) -> None:
-    """Show when each switch-off gate closes: on stationary noise, and over recorded runs."""
+    """Show when each switch-off gate closes. On stationary noise, and over recorded runs."""
     from gxpo.gate_study import gates as run
 
     if label is not None and config is None:
@@ -61,7 +61,7 @@ def bench(
         Path | None, typer.Option("--json", help="write the medians and every value to this file")
     ] = None,
 ) -> None:
-    """Measure what the suite and its rules cost beyond GRPO, in time and memory; some minutes.
+    """Measure what the suite and its rules cost beyond GRPO. In time and memory; some minutes.
 
     Prints a table. Exit code 1 where a bound is missed, except with --quick. See docs/benchmark.md.
     """

@@ -12,6 +12,7 @@ from transformers.trainer_callback import PrinterCallback
 from trl import GRPOConfig
 
 from gxpo.conformance.subject import Subject, Violation
+from gxpo.rewards import parity
 from gxpo.trainer import MethodTrainer
 from gxpo.warmstart import tiny_model, tiny_tokenizer
 
@@ -73,13 +74,8 @@ def _trainer(subject: Subject, folder: str) -> MethodTrainer:
         method=subject.new(),
         model=tiny_model("qwen2", tokenizer, hidden_size=32),
         processing_class=tokenizer,
-        reward_funcs=[_reward],
+        reward_funcs=[parity],
         args=config,
         train_dataset=Dataset.from_list([{"prompt": f"{i} + {i} = ?"} for i in range(10)] * 2),
         peft_config=LoraConfig(r=2, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"),
     )
-
-
-def _reward(completion_ids: list[list[int]], **_: Any) -> list[float]:
-    """Something that a random policy gets now and then."""
-    return [float(sum(ids) % 2) for ids in completion_ids]

@@ -96,7 +96,11 @@ class PolicyBatch(ABC):
 
     @abstractmethod
     def step(self) -> None:
-        """Clip the gradients to ``max_grad_norm``, take one optimizer step, drop the gradients."""
+        """Clip the gradients to ``max_grad_norm``, take one optimizer step, drop the gradients.
+
+        Raises FloatingPointError where the last gradient was not finite (no step is taken; let it
+        through: the run has failed), RuntimeError without a ``backward()`` since the last step.
+        """
 
     @property
     @abstractmethod

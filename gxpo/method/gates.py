@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 class Gate(ABC):
     """Open (``active``) until an observation's z-score reaches the threshold; then closed.
 
+    threshold: of z, in standard deviations of what the gate remembers.
     two_sided: close on a downward excursion too (|z|; GXPO's first release).
     rearm_after: steps after which a closed gate opens again, its memory as it was when it closed
         (the temporary fallback of GXPO's ablation); default: never.
