@@ -1,5 +1,6 @@
 """What the documents point to exists: files, anchors, subcommands."""
 
+import pkgutil
 import re
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ import yaml
 from conftest import ROOT
 
 from gxpo import cli
+from gxpo.config import cells, complete_config
 
 LINK = re.compile(r"(?<!`)!?\[[^\]]*\]\(([^)\s]+)\)")
 PAGES = sorted(
@@ -84,3 +86,25 @@ def test_the_architecture_names_every_module():
     children = (p for p in (ROOT / "gxpo").iterdir() if p.suffix == ".py" or p.is_dir())
     modules = {p.stem for p in children if not p.name.startswith("__")}
     assert sorted(named) == sorted(modules)
+
+
+def test_what_the_api_page_names_exists_and_is_described():
+    named = re.findall(r"^::: ([\w.]+)$", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE)
+    assert "gxpo.method.base" in named
+    for name in named:
+        assert pkgutil.resolve_name(name).__doc__, name
+
+
+def test_the_guide_of_a_new_method_is_a_valid_configuration(tmp_path):
+    guide = (ROOT / "docs" / "adding-a-method.md").read_text(encoding="utf-8")
+    rule = re.search(r"```python\n(.*?)```", guide, re.DOTALL)[1]
+    assert "class Extragradient(Method):" in rule
+    (config,) = [
+        block
+        for block in re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+        if block.startswith("name:")
+    ]
+    raw = yaml.safe_load(config)
+    (tmp_path / "extragradient.py").write_text(rule)
+    raw["methods"]["extragradient"]["method"] = str(tmp_path / "extragradient.py")
+    assert len(cells(complete_config(raw))) == 4

@@ -1,12 +1,14 @@
 """Finding methods and checking their hyperparameters."""
 
+import ast
 import math
+import sys
 
 import pytest
 
 from gxpo import load_method
 from gxpo.errors import UserError
-from gxpo.registry import known_methods
+from gxpo.registry import METHODS_DIR, known_methods
 
 METHOD = """
 from gxpo.method import Method
@@ -138,3 +140,19 @@ def test_files_of_helpers_are_no_methods(tmp_path, monkeypatch):
     assert "_helper" not in known_methods()
     with pytest.raises(UserError, match="the name of a method's file begins with a letter"):
         load_method(str(tmp_path / "_helper.py"))
+
+
+@pytest.mark.parametrize("name", known_methods())
+def test_a_method_imports_the_interface_torch_and_the_standard_library(name):
+    """The import contract knows the suite's own modules; this knows all others."""
+    tree = ast.parse((METHODS_DIR / f"{name}.py").read_text(encoding="utf-8"))
+    imported = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            imported.add(node.module)
+    assert imported
+    for module in imported - {"gxpo.method"}:
+        assert module.split(".")[0] in sys.stdlib_module_names | {"torch"}, module

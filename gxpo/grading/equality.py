@@ -51,6 +51,7 @@ _SPELLINGS = [  # each linear: no repeated group can match the same text in two 
     (re.compile(r"\\\$|\$|[*`]{2,}"), ""),
 ]
 _SPACES = re.compile(r"\s+")
+_STYLED = re.compile(r"\\(text|math(?:bf|it|sf|tt|normal)|boldsymbol|bm|pmb) ?\{(.*)\}")
 _TEXT_COMMAND = re.compile(r"\\text\{([^{}\\]*)\}")
 _WORDS = re.compile(r"[A-Za-z][A-Za-z' -]*")
 _CHOICE = re.compile(r"\(([A-Ja-j])\)")
@@ -78,9 +79,24 @@ def clean(text: str) -> str:
         text = pattern.sub(replacement, text)
     text = _SPACES.sub(" ", text).strip()
     text = text.strip('`"“”').rstrip(".,;:").strip()
+    text = _unstyled(text)
     if len(text) > 1 and text[0] == "{" and text[-1] == "}" and not set(text[1:-1]) & set("{}"):
         text = text[1:-1].strip()
     return text
+
+
+def _unstyled(text: str) -> str:
+    r"""What stands in a \mathbf{...} or its like around the whole; in a \text{...} with a digit: a
+    number and its unit, perhaps."""
+    styled = _STYLED.fullmatch(text)
+    if styled is None or (styled[1] == "text" and not re.search(r"\d", styled[2])):
+        return text
+    depth = 0
+    for brace in re.findall(r"[{}]", styled[2]):
+        depth += 1 if brace == "{" else -1
+        if depth < 0:  # the first brace is closed before the end: two commands, not one around all
+            return text
+    return styled[2].strip()
 
 
 def decided(gold: str, given: str) -> bool | None:
