@@ -17,7 +17,7 @@ from jsonschema.validators import extend
 
 from gxpo.catalog import benchmarks, with_registries
 from gxpo.errors import UserError
-from gxpo.lock import locked
+from gxpo.hub_lock import locked
 from gxpo.problems import load_problems, problem_file
 from gxpo.registry import load_method
 from gxpo.user_files import read_text

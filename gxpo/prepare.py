@@ -19,7 +19,7 @@ from gxpo.catalog import PREPARED, Benchmark, benchmarks
 from gxpo.config import hub_models, problem_sources
 from gxpo.errors import UserError
 from gxpo.gold_answers import EXTRACTORS
-from gxpo.lock import lock, locked
+from gxpo.hub_lock import lock, locked
 from gxpo.overlap import split_overlap
 from gxpo.problem import Problem
 from gxpo.problems import content_hash, load_problems

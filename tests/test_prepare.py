@@ -15,7 +15,7 @@ from gxpo import hub
 from gxpo.catalog import benchmarks
 from gxpo.config import cells, complete_config
 from gxpo.errors import UserError
-from gxpo.lock import LOCK, lock, locked
+from gxpo.hub_lock import LOCK, lock, locked
 from gxpo.prepare import model_record, prepare
 from gxpo.problems import content_hash, load_problems
 
