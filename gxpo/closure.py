@@ -64,6 +64,11 @@ class ClosureBatch(PolicyBatch):
             raise RuntimeError("step() needs a backward() before it")
         if not math.isfinite(self._grad_norm):
             raise FloatingPointError(f"gradient norm is {self._grad_norm}: no step was taken")
+        norm = global_grad_norm(self._parameters).item()  # the rule may have written into .grad
+        if not math.isfinite(norm):
+            raise FloatingPointError(
+                f"gradient norm is {norm} as the rule left it: no step was taken"
+            )
         if self._max_grad_norm:
             torch.nn.utils.clip_grad_norm_(self._parameters, self._max_grad_norm)
         self._torch_optimizer.step()

@@ -185,6 +185,16 @@ class MethodTrainer(GRPOTrainer):
             self._update(model)
         return loss
 
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        """Called before the last step of an update: what the rule has written into ``.grad`` must
+        be finite too. After an earlier step, the next gradient shows it."""
+        norm = super()._get_grad_norm(model, grad_norm)
+        if not math.isfinite(float(norm)):
+            raise FloatingPointError(
+                f"gradient norm is {float(norm)} as the rule left it: no step was taken"
+            )
+        return norm
+
     # -- the update rule ---------------------------------------------------------------------
 
     def _update(self, model: Any) -> None:

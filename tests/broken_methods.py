@@ -189,9 +189,21 @@ QUICK = [
         "equals_grpo_with = [{'rho': 0.0}]\n" + SIMPLE,
     ),
     Broken(
-        "normalises nothing",
+        "moves by its own norm",
         (NO_SIGNAL,),
         "parameters are not finite after update 1",
+        "def update(self, batch: PolicyBatch):\n"
+        "    norm = torch.tensor(batch.backward().grad_norm)\n"
+        "    batch.step()\n"
+        "    with torch.no_grad():\n"
+        "        for p in batch.parameters:\n"
+        "            p.mul_(1 - 0.01 * norm / norm)\n"
+        "    return {}",
+    ),
+    Broken(
+        "normalises nothing",
+        (NO_SIGNAL, FLOATS),
+        "FloatingPointError: gradient norm is nan as the rule left it",
         "def update(self, batch: PolicyBatch):\n"
         "    norm = batch.backward().grad_norm\n"
         "    for g in batch.gradients:\n"
@@ -390,6 +402,12 @@ IN_TRAINER = [
             "    with torch.no_grad():\n"
             "        batch.parameters[0].fill_(float('nan'))"
         ),
+    ),
+    Broken(
+        "writes NaN into its gradient",
+        (TRAINER,),
+        "gradient norm is nan as the rule left it",
+        update(between="batch.gradients[0].fill_(float('nan'))"),
     ),
     Broken(
         "makes a backward pass of its own",

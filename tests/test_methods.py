@@ -226,6 +226,14 @@ class TestGuards:
 
 
 class TestClosureBatch:
+    def test_what_a_rule_writes_into_the_gradient_must_be_finite(self):
+        theta, batch = quadratic(lr=1.0)
+        batch.backward()
+        batch.gradients[0][0] = math.inf
+        with pytest.raises(FloatingPointError, match="gradient norm is inf as the rule left it"):
+            batch.step()
+        assert torch.equal(theta.detach(), START)
+
     def test_gradients_are_raw_and_the_step_clips(self):
         theta, batch = quadratic(lr=1.0, max_grad_norm=0.1)
         stats = batch.backward()

@@ -98,8 +98,9 @@ class PolicyBatch(ABC):
     def step(self) -> None:
         """Clip the gradients to ``max_grad_norm``, take one optimizer step, drop the gradients.
 
-        Raises FloatingPointError where the last gradient was not finite (no step is taken; let it
-        through: the run has failed), RuntimeError without a ``backward()`` since the last step.
+        Raises FloatingPointError where the gradient is not finite: no step is taken, the run has
+        failed, let it through. (What a rule itself wrote into ``.grad`` is looked at when the step
+        takes effect, which may be later.) RuntimeError without a ``backward()`` since the last one.
         """
 
     @property
