@@ -36,6 +36,7 @@ class ClosureBatch(PolicyBatch):
         self._torch_optimizer = optimizer
         self._max_grad_norm = max_grad_norm
         self._grad_norm: float | None = None
+        self._versions: list[int | None] = []
         self._cost = Cost()
 
     @property
@@ -57,6 +58,7 @@ class ClosureBatch(PolicyBatch):
             loss.backward()
         self._cost.backward_passes += 1
         self._grad_norm = global_grad_norm(self._parameters).item()
+        self._versions = self._gradient_versions()
         return GradientStats(loss.item(), self._grad_norm)
 
     def step(self) -> None:
@@ -64,17 +66,22 @@ class ClosureBatch(PolicyBatch):
             raise RuntimeError("step() needs a backward() before it")
         if not math.isfinite(self._grad_norm):
             raise FloatingPointError(f"gradient norm is {self._grad_norm}: no step was taken")
-        norm = global_grad_norm(self._parameters).item()  # the rule may have written into .grad
-        if not math.isfinite(norm):
-            raise FloatingPointError(
-                f"gradient norm is {norm} as the rule left it: no step was taken"
-            )
+        if self._versions != self._gradient_versions():
+            norm = global_grad_norm(self._parameters).item()
+            if not math.isfinite(norm):
+                raise FloatingPointError(
+                    f"gradient norm is {norm} as the rule left it: no step was taken"
+                )
         if self._max_grad_norm:
             torch.nn.utils.clip_grad_norm_(self._parameters, self._max_grad_norm)
         self._torch_optimizer.step()
         self._cost.optimizer_steps += 1
         self._drop_gradients()
         self._grad_norm = None
+
+    def _gradient_versions(self) -> list[int | None]:
+        """They change where a rule writes into ``.grad``."""
+        return [None if p.grad is None else p.grad._version for p in self._parameters]
 
     def _drop_gradients(self) -> None:
         for p in self._parameters:
