@@ -6,6 +6,7 @@ line that says why. --quick: two cells, one request of each kind, two faults; a 
 """
 
 import argparse
+import json
 import signal
 import statistics
 import sys
@@ -19,6 +20,7 @@ from slurm_drill import KINDS, drill, quick, report
 from slurm_matrix import LABELS, RESOURCES, Matrix, raw_config
 
 from gxpo.metrics import read_rows
+from gxpo.site import GROUPED
 
 
 def requests_problem(job, raw, attempt):
@@ -56,6 +58,39 @@ def check_requests(matrix, *rules):
     print(f"{len(jobs)} jobs asked for what is configured: {RESOURCES}", flush=True)
 
 
+def two_gpus(folder, cluster):
+    """A cell of two GPUs, which is two processes (here on CPUs), and one of none. Their warm starts
+    share a job, which asks for the time of both."""
+    raw = raw_config(["gxpo"], steps=4, every=2)
+    tiny = raw["models"].pop("tiny")
+    pair = {"gpu": 2, "mem_gb": 3, "hours": 0.5, "parallel": "ddp"}
+    raw["models"] = {
+        "two": tiny | {"resources": pair},
+        "none": tiny | {"resources": pair | {"gpu": 0}},
+    }
+    matrix = Matrix(folder, cluster, raw)
+    before = {job["id"] for job in cluster.jobs()}
+    matrix.start("--until", "train", "--retries", "0")
+    try:
+        assert matrix.wait() == 0, matrix.log.read_text()[-6000:]
+    finally:
+        matrix.close()
+    shown = {
+        job["comment"]: cluster.job(job["id"]) for job in cluster.jobs() if job["id"] not in before
+    }
+    (group,) = [job for comment, job in shown.items() if "warmstart" in comment]
+    minutes = 2 * (60 // GROUPED)  # half an hour each, but a whole group must fit the site's hour
+    asked = {"TimeLimit": f"00:{minutes}:00", "NumCPUs": "2", "MinMemoryNode": "3000M"}
+    assert {key: group[key] for key in asked} == asked, group
+    for cell, gpus in zip(matrix.cells, (2, 0), strict=True):
+        job = shown[f"rule_train_wildcards_{cell.model}_{cell.label}_{cell.seed}"]
+        assert job.get("TresPerJob") == (f"gres:gpu:{gpus}" if gpus else None), job
+        assert job["NumCPUs"] == str(2 * max(1, gpus)), job
+        run = json.loads((matrix.path(cell) / "run.json").read_text())
+        assert run["processes"] == max(1, gpus), run["processes"]
+    print("two GPUs: two processes; two warm starts: one job, of the time of both", flush=True)
+
+
 def undisturbed(matrix):
     """Run the matrix; its outcome and the seconds it took. Every cell must have learnt something,
     or equal outcomes would prove nothing."""
@@ -82,6 +117,7 @@ def check(arguments, folder, cluster):
         expected, seconds = undisturbed(matrix)
         print(f"undisturbed: {len(matrix.cells)} cells in {seconds:.0f} s", flush=True)
         check_requests(matrix, "train", "evaluate")
+        two_gpus(folder / "two", cluster)
         waits = matrix.seconds_to_command()
         print(f"a job's start to its command's: median {statistics.median(waits)} s of {waits}")
         if not arguments.faults:
