@@ -1,8 +1,8 @@
 # make demo | test | lint | docs | soak | scale | slurm-check | vllm-check: each makes the environment (.venv, from
 # the pins in envs/) when needed. soak kills training processes at random moments and compares
-# (docs/reliability.md); slurm-check runs a matrix and a fault drill on a real one-node Slurm that it
-# starts (docs/cluster.md; OPTIONS=--quick: a short form); vllm-check runs the vLLM code for real, on
-# a CPU (docs/vllm.md).
+# (docs/reference/reliability.md); slurm-check runs a matrix and a fault drill on a real one-node Slurm that it
+# starts (docs/guide/cluster.md; OPTIONS=--quick: a short form); vllm-check runs the vLLM code for real, on
+# a CPU (docs/guide/vllm.md).
 VENV := .venv
 VLLM := .venv-vllm
 # The first that runs and is of a supported version: a name on the PATH may be an empty shim.
@@ -12,6 +12,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # One thread a process: tiny models on busy cores are many times slower with two.
 export OMP_NUM_THREADS ?= 1
+DRILL := PYTHONPATH=$(CURDIR)/tests python -m drills
 
 .PHONY: demo test soak scale slurm-check vllm-check lint format docs pins clean
 
@@ -22,16 +23,16 @@ test: $(VENV)/ready
 	python -m pytest -n 2
 
 soak: $(VENV)/ready
-	python tests/soak.py
+	$(DRILL).soak
 
 scale: $(VENV)/ready
-	python tests/scale.py
+	$(DRILL).scale
 
 slurm-check: $(VENV)/ready
-	python tests/slurm_check.py $(OPTIONS)
+	$(DRILL).slurm_check $(OPTIONS)
 
 vllm-check: $(VLLM)/ready
-	$(VLLM)/bin/python tests/vllm_check.py
+	$(VLLM)/bin/python tests/drills/vllm_check.py
 
 lint: $(VENV)/ready
 	ruff check .
@@ -43,6 +44,7 @@ lint: $(VENV)/ready
 # site/: the pages of docs/ and the API from the docstrings.
 docs: $(VENV)/ready
 	pip install --quiet -c envs/constraints.txt -e '.[docs]'
+	PYTHONPATH=tests python docs/generate.py
 	mkdocs build --strict
 
 format: $(VENV)/ready

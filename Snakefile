@@ -10,25 +10,21 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 
+from gxpo.catalog import method_file
+from gxpo.cells import cell_folder, evaluation_sets, hold_until_exit
+from gxpo.cluster import account_problem, end_orphans, request, use_site
 from gxpo.config import (
     NOT_SETTINGS,
-    cell_folder,
     cells,
     complete_config,
-    evaluation_sets,
     get_cell,
     hub_models,
     refuse_duplicate_keys,
 )
-from gxpo.cell_lock import hold_until_exit
-from gxpo.errors import Busy, UserError
-from gxpo.tracking.live import tracking_server
-from gxpo.prepare import model_record, used_benchmarks
+from gxpo.host import Busy, UserError, redact
+from gxpo.preparation.prepare import model_record, used_benchmarks
 from gxpo.problems import problem_file
-from gxpo.redaction import redact
-from gxpo.registry import method_file
-from gxpo.site import request, use_site
-from gxpo.slurm import account_problem, end_orphans
+from gxpo.tracking import tracking_server
 
 # `gxpo` of the same environment, whether or not it is activated.
 os.environ["PATH"] = os.pathsep.join(

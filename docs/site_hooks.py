@@ -2,7 +2,9 @@
 
 import re
 
-_OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./([^)#]+)[^)]*\)")
+_OUTSIDE = re.compile(
+    r"\[([^\]]+)\]\((?:\.\./)+(?!(?:guide|reference|evidence|figures)/|architecture)([^)#]+)[^)]*\)"
+)
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:

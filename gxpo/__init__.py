@@ -6,18 +6,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gxpo.closure import ClosureBatch
-    from gxpo.registry import load_method
-    from gxpo.trainer import MethodTrainer
+    from gxpo.catalog.methods import load_method
+    from gxpo.method.closure import ClosureBatch
+    from gxpo.training.trainer import MethodTrainer
 
 __version__ = "0.1.0"
 __all__ = ["ClosureBatch", "MethodTrainer", "load_method"]
 
 # Imported when first asked for: torch takes three seconds, trl ten, and most commands need neither.
 _HOMES = {
-    "ClosureBatch": "gxpo.closure",
-    "MethodTrainer": "gxpo.trainer",
-    "load_method": "gxpo.registry",
+    "ClosureBatch": "gxpo.method.closure",
+    "MethodTrainer": "gxpo.training.trainer",
+    "load_method": "gxpo.catalog.methods",
 }
 
 

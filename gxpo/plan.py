@@ -11,23 +11,12 @@ from typing import Any
 import pandas as pd
 import torch
 
-from gxpo.catalog import benchmarks
-from gxpo.checkpoints import RESUMABLE
-from gxpo.closure import ClosureBatch
-from gxpo.config import (
-    Cell,
-    cells,
-    due_labels,
-    evaluation_sets,
-    get_cell,
-    is_prepared,
-    problem_sources,
-)
-from gxpo.errors import UserError
-from gxpo.method import Method
-from gxpo.problems import load_problems
-from gxpo.registry import load_method
-from gxpo.runs import checkpoint_steps
+from gxpo.catalog import benchmarks, load_method
+from gxpo.cells import RESUMABLE, Cell, checkpoint_steps, due_labels, evaluation_sets
+from gxpo.config import cells, get_cell, problem_sources
+from gxpo.host import UserError
+from gxpo.method import ClosureBatch, Method
+from gxpo.problems import is_prepared, load_problems
 
 TINY_BILLIONS = 0.0004  # parameters of the demo's policies, if the configuration says nothing
 WEIGHT_BYTES, ADAM_BYTES = 4, 8  # float32 and its two moments, whatever the arithmetic's precision

@@ -1,5 +1,6 @@
 """What the documents point to exists: files, anchors, subcommands."""
 
+import importlib.util
 import pkgutil
 import re
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 import yaml
-from conftest import ROOT
+from support.small import ROOT
 
 from gxpo import cli
 from gxpo.config import cells, complete_config
@@ -75,28 +76,49 @@ def test_documented_targets_of_make_exist():
 
 def test_every_page_is_in_the_site():
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
-    shown = re.findall(r"[\w-]+\.md", yaml.safe_dump(nav))
-    assert sorted(shown) == sorted(p.name for p in PAGES if p.parent == Path("docs"))
+    shown = re.findall(r"[\w/-]+\.md", yaml.safe_dump(nav))
+    pages = [p.relative_to("docs") for p in PAGES if p.is_relative_to("docs")]
+    assert sorted(shown) == sorted(map(str, pages))
 
 
 def test_the_architecture_names_every_module():
-    table = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("## Modules")[1]
-    rows = re.findall(r"^\| (`[^|]*) \|", table.split("\n## ")[0], re.MULTILINE)
-    named = [name for row in rows for name in re.findall(r"`(\w+)/?`", row)]
-    children = (p for p in (ROOT / "gxpo").iterdir() if p.suffix == ".py" or p.is_dir())
-    modules = {p.stem for p in children if not p.name.startswith("__")}
+    table = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("## Packages")[1]
+    rows = re.findall(r"^\| (.*?)\| (.*?)\|", table.split("\n## ")[0], re.MULTILINE)
+    named, package = [], ""
+    for first, second in rows:
+        if outer := re.search(r"`(\w+)/?`", first):
+            package = outer[1]
+            named.append(package)
+        named += [f"{package}/{name}" for name in re.findall(r"`(\w+)/?`", second)]
+    folder = ROOT / "gxpo"
+    children = [child for depth in ("*", "*/*") for child in folder.glob(depth)]
+    modules = [
+        str(child.relative_to(folder).with_suffix(""))
+        for child in children
+        if (child.suffix == ".py" or child.is_dir()) and "__" not in str(child.relative_to(folder))
+    ]
     assert sorted(named) == sorted(modules)
 
 
+def test_the_made_pages_are_as_the_code_says():
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    for name, content in made.pages().items():
+        assert (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8") == content, name
+
+
 def test_what_the_api_page_names_exists_and_is_described():
-    named = re.findall(r"^::: ([\w.]+)$", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE)
+    named = re.findall(
+        r"^::: ([\w.]+)$", (ROOT / "docs" / "reference" / "api.md").read_text(), re.MULTILINE
+    )
     assert "gxpo.method.base" in named
     for name in named:
         assert pkgutil.resolve_name(name).__doc__, name
 
 
 def test_the_guide_of_a_new_method_is_a_valid_configuration(tmp_path):
-    guide = (ROOT / "docs" / "adding-a-method.md").read_text(encoding="utf-8")
+    guide = (ROOT / "docs" / "guide" / "add-a-method.md").read_text(encoding="utf-8")
     rule = re.search(r"```python\n(.*?)```", guide, re.DOTALL)[1]
     assert "class Extragradient(Method):" in rule
     (config,) = [
@@ -108,3 +130,9 @@ def test_the_guide_of_a_new_method_is_a_valid_configuration(tmp_path):
     (tmp_path / "extragradient.py").write_text(rule)
     raw["methods"]["extragradient"]["method"] = str(tmp_path / "extragradient.py")
     assert len(cells(complete_config(raw))) == 4
+
+
+def test_the_first_comparison_is_a_valid_configuration():
+    guide = (ROOT / "docs" / "guide" / "first-comparison.md").read_text(encoding="utf-8")
+    raw = yaml.safe_load(re.search(r"```yaml\n(.*?)```", guide, re.DOTALL)[1])
+    assert len(cells(complete_config(raw))) == 9

@@ -8,8 +8,8 @@ import sys
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT
 from mlflow.tracking import MlflowClient
+from support.small import ROOT
 
 BROKEN = """
 from gxpo.method import Method

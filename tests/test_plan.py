@@ -2,14 +2,14 @@
 
 import pandas as pd
 import pytest
-from conftest import ROOT, small_config
 from peft import get_peft_model
+from support.small import ROOT, small_config
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from gxpo.config import complete_config, read_config
-from gxpo.errors import UserError
-from gxpo.models import lora_config
+from gxpo.host import UserError
 from gxpo.plan import Assumptions, adapter_billions, jobs, plan, report
+from gxpo.policy.loading import lora_config
 
 ASSUMED = Assumptions(rollout=100, backward=50, length_fraction=0.5, prompt_tokens=10)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 # The libraries' own bars and integrations: ours are enough, and importing mlflow into every
 # training process costs a second. Set before anything imports tqdm or transformers.
@@ -26,8 +26,8 @@ import typer
 from gxpo import __version__
 from gxpo.cli import methods, pipeline, results, studies
 from gxpo.cli.process import refuse_pickles
-from gxpo.errors import UserError
-from gxpo.redaction import redact
+from gxpo.host import UserError, redact
+from gxpo.host.extras import EXTRA_OF, missing
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 for part in (pipeline, results, studies, methods):
@@ -56,11 +56,19 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        typer.echo(redact(f"error: {error}"), err=True)
-        sys.exit(2)
+        _refuse(str(error))
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRA_OF:
+            raise
+        _refuse(missing(error.name or ""))
     except Exception:
         sys.excepthook = _print_traceback  # not before: typer puts its own in place
         raise
+
+
+def _refuse(reason: str) -> NoReturn:
+    typer.echo(redact(f"error: {reason}"), err=True)
+    sys.exit(2)
 
 
 def _print_traceback(*error: Any) -> None:

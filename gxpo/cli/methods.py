@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from gxpo.errors import UserError
+from gxpo.host import UserError
 
 app = typer.Typer()
 
@@ -17,12 +17,14 @@ app = typer.Typer()
 def new_method(
     name: Annotated[str, typer.Argument(help="of the file and in configurations: my_rule")],
 ) -> None:
-    """Write methods/NAME.py, a working rule to change. Prints its lines for a configuration."""
-    from gxpo.new_method import new_method as run
+    """Write NAME.py, a working rule to change. In methods/ of a clone, else in the working
+    directory. Prints its lines for a configuration."""
+    from gxpo.conformance.new_method import new_method as run
 
     path, lines = run(name)
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    typer.echo(f"wrote {shown}\nChange it, then: gxpo check-method {name}")
+    given = name if path.is_absolute() else path  # of a clone, known by its name
+    typer.echo(f"wrote {shown}\nChange it, then: gxpo check-method {given}")
     typer.echo(f"In a configuration:\n\n{lines}")
 
 
@@ -67,8 +69,8 @@ def compare(
     model: Annotated[str | None, typer.Option(help="a label under models:; default: all")] = None,
 ) -> None:
     """Compare label A with label B, paired by seed. With intervals and costs."""
-    from gxpo.compare import compare as run
     from gxpo.config import read_config
+    from gxpo.results.compare import compare as run
 
     typer.echo(run(read_config(config), a, b, model))
 

@@ -10,14 +10,12 @@ from typing import Annotated
 
 import typer
 
+from gxpo import cluster
 from gxpo import config as configuration
 from gxpo.cli.process import Config, Label, Model, Seed, quick_imports, stay_offline, working_on
-from gxpo.errors import UserError
-from gxpo.launch import is_launched, launch
-from gxpo.redaction import redact
-from gxpo.site import use_site
-from gxpo.slurm import seconds_left
-from gxpo.tracking.live import HTTP
+from gxpo.host import UserError, redact, shipped
+from gxpo.problems import is_prepared
+from gxpo.tracking import HTTP
 
 app = typer.Typer()
 
@@ -29,7 +27,7 @@ def check(config: Config) -> None:
     for cell in configuration.cells(checked):
         typer.echo(str(cell.folder))
     sources = {spec["problems"] for _, spec in configuration.problem_sources(checked)}
-    for name in sorted(name for name in sources if not configuration.is_prepared(name)):
+    for name in sorted(name for name in sources if not is_prepared(name)):
         typer.echo(f"note: problems {name!r} are not prepared yet: gxpo prepare {config}", err=True)
 
 
@@ -39,7 +37,7 @@ def doctor(
 ) -> None:
     """Tell what would stop a run on this machine or cluster. A line a check: ok, or a warning or
     problem with what to do. Changes nothing. Exit code 1 where there is a problem."""
-    site = use_site()
+    site = cluster.use_site()
     checked = configuration.read_config(config) if config else None
     os.environ.update(HTTP)
     from gxpo.doctor import PROBLEM, examine
@@ -69,9 +67,9 @@ def prepare(
 ) -> None:
     """Fetch a configuration's problem sets and models. The rest of the pipeline needs no network.
     Commit config/hub.lock.yaml, which pins what was fetched."""
-    use_site()
+    cluster.use_site()
     checked = configuration.read_config(config)
-    from gxpo.prepare import prepare as run
+    from gxpo.preparation.prepare import prepare as run
 
     pairs = [item.partition("=") for item in local or []]
     for name, _, file in pairs:
@@ -114,6 +112,26 @@ def plan(
     typer.echo(report(checked, Assumptions(**assumed)))
 
 
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def run(
+    context: typer.Context,
+    config: Config,
+    cores: Annotated[int, typer.Option(help="processors to use at a time")] = 2,
+    slurm: Annotated[bool, typer.Option("--slurm", help="submit the cells to Slurm")] = False,
+) -> None:
+    """Run the whole pipeline, as snakemake does in a clone. Results go to the working directory;
+    more options (-n, --unlock, ...) are Snakemake's."""
+    from gxpo.host.extras import require
+
+    require("snakemake")
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(shipped("Snakefile"))]
+    command += ["--configfile", str(configuration.config_file(config).resolve())]
+    command += ["--profile", str(shipped("slurm"))] if slurm else ["--cores", str(cores)]
+    os.execv(command[0], [*command, *context.args])
+
+
 @app.command()
 def warmstart(config: Config, model: Model) -> None:
     """Make and warm-start the tiny policy MODEL. It has an architecture, not a path."""
@@ -123,7 +141,7 @@ def warmstart(config: Config, model: Model) -> None:
     if "architecture" not in cell.model_spec:
         raise UserError(f"model {model!r} has a path: only tiny models are made by warmstart")
     with quick_imports():
-        from gxpo.warmstart import warmstart as run
+        from gxpo.policy.warmstart import warmstart as run
 
     spec = cell.model_spec
     run(spec["architecture"], Path(cell.model_path), spec["warmstart_steps"])
@@ -142,28 +160,28 @@ def train(
     ] = None,
 ) -> None:
     """Train one cell: model x method label x seed. Resumes what a killed run left."""
-    use_site()
+    cluster.use_site()
     checked = configuration.read_config(config)
     cell = configuration.get_cell(checked, model, label, seed)
     stay_offline()
-    if processes > 1 and not is_launched():
+    if processes > 1 and not cluster.is_launched():
         resources = checked["models"][model].get("resources", {})
-        launch(processes, resources.get("parallel", "fsdp2"), sys.argv[1:])
+        cluster.launch_cell(processes, resources.get("parallel", "fsdp2"), sys.argv[1:])
     with working_on(cell, "train"):
         with quick_imports():
-            from gxpo.train import train as run
+            from gxpo.training.cell import train as run
         run(cell, _training_seconds(stop_before))
 
 
 @app.command()
 def evaluate(config: Config, model: Model, label: Label, seed: Seed) -> None:
     """Evaluate every checkpoint of one trained cell. Sampled pass@1 through lm-eval; resumes."""
-    use_site()
+    cluster.use_site()
     cell = configuration.get_cell(configuration.read_config(config), model, label, seed)
     stay_offline()
     with working_on(cell, "evaluate"):
         with quick_imports():
-            from gxpo.evaluate import evaluate as run
+            from gxpo.evaluation.cell import evaluate as run
         run(cell)
 
 
@@ -171,5 +189,5 @@ def _training_seconds(stop_before: float | None) -> float | None:
     """How long training may go on, by its Slurm job's walltime; None without a limit."""
     if stop_before is None:
         return None
-    left = seconds_left()
+    left = cluster.seconds_left()
     return None if left is None else left - 60 * stop_before

@@ -11,14 +11,12 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from gxpo.cell_lock import sole_worker
-from gxpo.config import Cell
-from gxpo.errors import Busy, CellError, Interrupted, NotTrained
-from gxpo.failures import disk_full
-from gxpo.redaction import redact
-from gxpo.runs import record_failure
+from gxpo.cells import Cell, disk_full, record_failure, sole_worker
+from gxpo.host import Busy, CellError, Interrupted, NotTrained, redact
 
-Config = Annotated[Path, typer.Argument(help="run configuration (YAML), as config/demo.yaml")]
+Config = Annotated[
+    Path, typer.Argument(help="run configuration (YAML file), or the name of a shipped one: demo")
+]
 Model = Annotated[str, typer.Option(help="a label under models: in the configuration")]
 Label = Annotated[str, typer.Option(help="a label under methods: in the configuration")]
 Seed = Annotated[int, typer.Option(help="one of seeds: in the configuration")]

@@ -9,7 +9,7 @@ import typer
 
 from gxpo import config as configuration
 from gxpo.cli.process import Config
-from gxpo.redaction import redact
+from gxpo.host import redact
 from gxpo.tracking.live import tracking_server
 
 app = typer.Typer()
@@ -22,7 +22,7 @@ def tables(
 ) -> None:
     """Make and print the tables of whatever has finished. In CSV, Markdown and LaTeX."""
     from gxpo.results import read_results
-    from gxpo.tables import make_tables, write_tables
+    from gxpo.results.tables import make_tables, write_tables
 
     checked = configuration.read_config(config)
     folder = out or Path("results", checked["name"], "tables")
@@ -34,8 +34,8 @@ def tables(
 def claims(config: Config) -> None:
     """Print the papers' claims, and what the runs say of them."""
     from gxpo.results import read_results
-    from gxpo.tables.claims import claims as table
-    from gxpo.tables.table import markdown
+    from gxpo.results.tables.claims import claims as table
+    from gxpo.results.tables.table import markdown
 
     typer.echo(markdown(table(read_results(configuration.read_config(config)))))
 
@@ -43,8 +43,8 @@ def claims(config: Config) -> None:
 @app.command()
 def figures(config: Config) -> None:
     """Draw the figures (PNG, PDF) from whatever has finished."""
-    from gxpo.figures import draw_figures
     from gxpo.results import read_results
+    from gxpo.results.figures import draw_figures
 
     checked = configuration.read_config(config)
     for file in draw_figures(read_results(checked), Path("results", checked["name"], "figures")):
@@ -60,9 +60,9 @@ def report(
     ] = None,
 ) -> None:
     """Write one self-contained page of whatever has finished. Summary, tables, curves, origins."""
-    from gxpo.report import write_report
     from gxpo.results import read_results
-    from gxpo.tables import make_tables, write_tables
+    from gxpo.results.report import write_report
+    from gxpo.results.tables import make_tables, write_tables
 
     checked = configuration.read_config(config)
     file = out or Path("results", checked["name"], "report.html")

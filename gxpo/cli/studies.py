@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from gxpo import cluster
 from gxpo import config as configuration
 from gxpo.cli.process import Config, quick_imports, stay_offline
-from gxpo.errors import UserError
-from gxpo.site import use_site
+from gxpo.host import UserError
 
 app = typer.Typer()
 
@@ -22,11 +22,11 @@ def surrogate(
     model: Annotated[str | None, typer.Option(help="a label under models:; default: first")] = None,
 ) -> None:
     """Measure how well GXPO predicts K real steps. On closed forms, and on the policy MODEL."""
-    use_site()
+    cluster.use_site()
     checked = configuration.read_config(config)
     stay_offline()
     with quick_imports():
-        from gxpo.surrogate import surrogate as run
+        from gxpo.studies.surrogate import surrogate as run
 
     for file in run(checked, model):
         typer.echo(str(file))
@@ -38,7 +38,7 @@ def gates(
     label: Annotated[str | None, typer.Option(help="a label with gate: never")] = None,
 ) -> None:
     """Show when each switch-off gate closes. On stationary noise, and over recorded runs."""
-    from gxpo.gate_study import gates as run
+    from gxpo.studies.gate_study import gates as run
 
     if label is not None and config is None:
         raise UserError("--label names a label of a configuration: give that too")
@@ -63,12 +63,13 @@ def bench(
 ) -> None:
     """Measure what the suite and its rules cost beyond GRPO. In time and memory; some minutes.
 
-    Prints a table. Exit code 1 where a bound is missed, except with --quick. See docs/benchmark.md.
+    Prints a table. Exit code 1 where a bound is missed, except with --quick; see
+    docs/evidence/costs.md.
     """
     with quick_imports():
-        from gxpo.bench.report import all_held, as_json, table
-        from gxpo.bench.run import bench as run
-    from gxpo import provenance
+        from gxpo.studies.bench.report import all_held, as_json, table
+        from gxpo.studies.bench.run import bench as run
+    from gxpo.host import provenance
 
     if json_file is not None and not json_file.parent.is_dir():
         raise UserError(f"--json {json_file}: there is no folder {json_file.parent}")

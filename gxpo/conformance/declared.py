@@ -7,10 +7,10 @@ import math
 import re
 import typing
 
+from gxpo.catalog import accepted_hyperparameters, load_method
 from gxpo.conformance.subject import Subject, Violation
 from gxpo.conformance.tiny import TinyRun
-from gxpo.errors import UserError
-from gxpo.registry import accepted_hyperparameters, load_method
+from gxpo.host import UserError
 
 UPDATES = 60  # gates of the usual windows, 30 steps, have closed
 _ENTRY = re.compile(

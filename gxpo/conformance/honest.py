@@ -8,10 +8,10 @@ import random
 import numpy as np
 import torch
 
+from gxpo.catalog import load_method
 from gxpo.conformance.subject import Subject, Violation
 from gxpo.conformance.tiny import Plain, TinyRun
 from gxpo.method import Method
-from gxpo.registry import load_method
 
 UPDATES = 40  # enough to fill a gate's window of 30, and go on
 CUTS = (1, 17, 33)

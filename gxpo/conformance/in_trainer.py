@@ -12,9 +12,8 @@ from transformers.trainer_callback import PrinterCallback
 from trl import GRPOConfig
 
 from gxpo.conformance.subject import Subject, Violation
-from gxpo.rewards import parity
-from gxpo.trainer import MethodTrainer
-from gxpo.warmstart import tiny_model, tiny_tokenizer
+from gxpo.policy.warmstart import tiny_model, tiny_tokenizer
+from gxpo.training import MethodTrainer, parity
 
 STEPS, ACCUMULATION = 3, 2
 

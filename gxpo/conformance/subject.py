@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from gxpo.catalog import forget, load_method, method_class
 from gxpo.conformance.surroundings import undisturbed
 from gxpo.method import Method
-from gxpo.registry import forget, load_method, method_class
 
 
 class Violation(Exception):  # noqa: N818 (a finding, not a bug of the suite)

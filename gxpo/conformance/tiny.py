@@ -16,9 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from gxpo.closure import ClosureBatch
-from gxpo.gradients import global_grad_norm
-from gxpo.method import Cost, GradientStats, Method, PolicyBatch
+from gxpo.method import ClosureBatch, Cost, GradientStats, Method, PolicyBatch, global_grad_norm
 
 CONTEXT, HIDDEN, ANSWERS, RANK = 6, 7, 5, 2
 COMPLETIONS, GROUP = 32, 4

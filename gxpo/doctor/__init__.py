@@ -9,9 +9,9 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from gxpo.cluster import Site
 from gxpo.doctor import inputs, machine, services, software
 from gxpo.doctor.finding import OK, PROBLEM, WARNING, Finding
-from gxpo.site import Site
 
 __all__ = ["OK", "PROBLEM", "WARNING", "Finding", "examine"]
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gxpo.config import hub_models, is_prepared, problem_sources
+from gxpo.config import hub_models, problem_sources
 from gxpo.doctor.finding import OK, PROBLEM, Finding
-from gxpo.prepare import model_record
+from gxpo.preparation.prepare import model_record
+from gxpo.problems import is_prepared
 
 FETCH = "gxpo prepare CONFIG, on a machine with network"
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
+from gxpo.cluster import Site
 from gxpo.doctor.finding import OK, PROBLEM, WARNING, Finding
 from gxpo.plan import ADAM_BYTES, TINY_BILLIONS, WEIGHT_BYTES, Assumptions, adapter_billions, plan
-from gxpo.site import Site
 
 QUERY = (
     "nvidia-smi",

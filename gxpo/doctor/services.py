@@ -11,11 +11,9 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
+from gxpo.cluster import ANSWER_SECONDS, GROUPED, Site, account_problem, parse_time, request
 from gxpo.doctor.finding import OK, PROBLEM, WARNING, Finding
-from gxpo.errors import UserError
-from gxpo.redaction import redact
-from gxpo.site import GROUPED, Site, request
-from gxpo.slurm import ANSWER_SECONDS, account_problem, parse_time
+from gxpo.host import UserError, redact
 from gxpo.tracking.live import tracking_server
 
 PLUGIN = "snakemake_executor_plugin_slurm"

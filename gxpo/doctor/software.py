@@ -13,10 +13,12 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from gxpo.doctor.finding import OK, PROBLEM, WARNING, Finding
+from gxpo.host import REPOSITORY, shipped
+from gxpo.host.extras import missing
 
-LOCK = Path(__file__).resolve().parents[2] / "envs" / "constraints.txt"
+LOCK = shipped("envs/constraints.txt")
 SUPPORTED = ((3, 11), (3, 13))  # from, and before; as in pyproject.toml
-INSTALL = "pip install -c envs/constraints.txt -e ."
+INSTALL = f"pip install -c {LOCK} " + ("-e '.[suite]'" if REPOSITORY else "'gxpo[suite]'")
 
 
 def python(found: tuple[int, ...] = sys.version_info[:3]) -> Finding:
@@ -55,14 +57,14 @@ def optional_packages(config: dict[str, Any]) -> Iterator[Finding]:
     backends = (config["train"]["rollouts"]["backend"], config["evaluate"]["backend"])
     if "vllm" in backends:
         there = find_spec("vllm") is not None
-        text = f"{_version('vllm')}" if there else "not installed: pip install -e '.[vllm]'"
+        text = f"{_version('vllm')}" if there else missing("vllm")
         yield Finding(OK if there else PROBLEM, "vllm", text)
 
 
 def _broken_requirements(pinned: dict[str, str]) -> Iterator[str]:
     for line in requires("gxpo") or ():
         requirement = Requirement(line)
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": "suite"}):
             continue
         found = _version(requirement.name)
         if found is None:

@@ -5,8 +5,8 @@ numbers, words and equal spellings are decided in it (``equality``, with ``ratio
 ``units``), exactly and at once; anything else goes to a process of its own (``worker``,
 ``symbolic``) with hard limits (``limits``), where 9^9^9^9 may try.
 
-What counts as equal, and what does not (docs/grading.md says why; tests/grading_table.py holds
-the examples):
+What counts as equal, and what does not (docs/reference/grading.md says why; the examples are in
+tests/support/grading_table.py):
 
 - numbers: exactly; 0.5 = 1/2 = \frac12 = 5e-1, 1,234 = 1234, 3 1/2 = 7/2. A decimal of at least
   six places equals what it rounds: 0.333333 = 1/3, but 0.33 does not.

@@ -69,10 +69,10 @@ def ratio_intervals(
 
     The delta method on the log of the ratio of means, with the t quantile of n - 1 degrees of
     freedom and the seeds' paired residuals b/mean(b) - r/mean(r). The candidates cover alike where
-    evaluations are frequent (docs/statistics.md: 94 to 95 % with 3 and 5 seeds). This one is taken
-    because it belongs to the ratio of means that is printed (a t interval of the seeds' log ratios
-    belongs to their geometric mean) and is always bounded (Fieller's is not in up to 46 % of draws
-    with 3 noisy seeds and few evaluations).
+    evaluations are frequent (docs/reference/statistics.md: 94 to 95 % with 3 and 5 seeds). This one
+    is taken because it belongs to the ratio of means that is printed (a t interval of the seeds'
+    log ratios belongs to their geometric mean) and is always bounded (Fieller's is not in up to
+    46 % of draws with 3 noisy seeds and few evaluations).
 
     Costs are rounded to evaluations: seeds that cross at the same one look as if they did not vary,
     and all three candidates then cover as little as 67 %. The residuals' variance is therefore

@@ -14,7 +14,7 @@ import sys
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from gxpo.config import Cell
+from gxpo.cells import Cell
 from gxpo.tracking.mlflow_runs import import_cell
 
 

@@ -1,7 +1,8 @@
 """Finished cells into an MLflow database, or to the server that MLFLOW_TRACKING_URI names.
 
 Nearly all the time goes to MLflow's own store, for every value, and is processor time
-(docs/report.md): many cells are shared out to two processes (``gxpo.tracking.import_worker``).
+(docs/evidence/report.md): many cells are shared out to two processes
+(``gxpo.tracking.import_worker``).
 """
 
 from __future__ import annotations
@@ -19,12 +20,10 @@ from typing import IO, Any
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from gxpo.config import Cell, cells
-from gxpo.errors import UserError
-from gxpo.flock import wait_for_lock
-from gxpo.progress import progress_bar
-from gxpo.redaction import redact
-from gxpo.runs import status
+from gxpo.cells import Cell
+from gxpo.cells.status import status
+from gxpo.config import cells
+from gxpo.host import UserError, progress_bar, redact, wait_for_lock
 from gxpo.tracking.mlflow_runs import get_experiment, import_cell
 from gxpo.tracking.summary import import_summary
 

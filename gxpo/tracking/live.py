@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from gxpo.config import Cell
-from gxpo.redaction import redact
+from gxpo.cells import Cell
+from gxpo.host import redact
 
 CLOSE_SECONDS = 10.0  # for the last rows; training is over and checkpointed by then
 # One attempt with a short wait, and nobody waits for it; see live_worker for the pauses.

@@ -20,9 +20,8 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from gxpo.config import Cell
-from gxpo.metrics import read_rows
-from gxpo.redaction import redact
+from gxpo.cells import Cell, read_rows
+from gxpo.host import redact
 from gxpo.tracking.live import tracking_server
 from gxpo.tracking.mlflow_runs import (
     continues,

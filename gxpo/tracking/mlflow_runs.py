@@ -17,11 +17,9 @@ from mlflow.entities import Metric, Param, Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from gxpo.config import Cell
-from gxpo.metrics import COLUMNS, read_rows
-from gxpo.redaction import redact
-from gxpo.results import read_scores
-from gxpo.runs import METRICS, RUN, SCORES
+from gxpo.cells import COLUMNS, METRICS, RUN, SCORES, Cell, read_rows
+from gxpo.cells.scores import read_scores
+from gxpo.host import redact
 from gxpo.tracking.summary import CONTENT_TAG
 
 BATCH = 1000  # metrics per request, the most MLflow takes

@@ -1,0 +1,16 @@
+"""What a name in a configuration stands for: a method, a benchmark, a model.
+
+May import ``host`` and ``method``.
+"""
+
+from gxpo.catalog.gold_answers import EXTRACTORS
+from gxpo.catalog.hub_lock import lock_commit, locked_commit
+from gxpo.catalog.methods import (
+    accepted_hyperparameters,
+    forget,
+    load_method,
+    method_class,
+    method_file,
+    method_source,
+)
+from gxpo.catalog.registries import PREPARED, Benchmark, benchmarks, names, with_registries

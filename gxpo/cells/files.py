@@ -1,0 +1,48 @@
+"""The files of a cell's folder, and who writes each.
+
+run.json           train     settings, versions, commit, hardware, counts, seconds
+metrics.jsonl      train     one row a step (gxpo.cells.metrics)
+evaluation.json    evaluate  the settings of the evaluation
+scores.csv         evaluate  one row per checkpoint x benchmark
+problems.parquet   evaluate  one row per checkpoint x benchmark x problem
+samples.jsonl.gz   evaluate  one row per checkpoint x benchmark x problem x sample
+failure.json       whichever stage failed last: its reason
+lock               both      who works on the cell (gxpo.cells.lock)
+log.txt            Snakemake what all attempts have printed, appended
+state/             both      checkpoints, finished parts of the evaluation, what resuming needs;
+                             declared to no scheduler, so that a killed job does not lose it
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gxpo.host import redacted, write_atomically
+
+RUN, METRICS, SCORES, SAMPLES = "run.json", "metrics.jsonl", "scores.csv", "samples.jsonl.gz"
+PROBLEM_SCORES = "problems.parquet"
+EVALUATION = "evaluation.json"
+FAILURE = "failure.json"
+STATE = "state"
+
+
+def checkpoint_folder(cell_folder: Path, step: int) -> Path:
+    """The checkpoint after ``step`` updates; step 0 is the initial policy and has none."""
+    return cell_folder / STATE / f"checkpoint-{step}"
+
+
+def checkpoint_steps(steps: int, every: int) -> list[int]:
+    """Steps whose checkpoint is kept and evaluated: 0, every ``every``, and the last."""
+    return sorted({*range(0, steps, every), steps})
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, without secrets (``gxpo.host.redaction``)."""
+    write_atomically(path, json.dumps(redacted(value), indent=2, sort_keys=True) + "\n")
+
+
+def record_failure(folder: Path, stage: str, reason: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / FAILURE, {"stage": stage, "reason": reason})

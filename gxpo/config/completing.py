@@ -1,0 +1,95 @@
+"""A run configuration checked and completed: what is wrong is said before any job starts."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from gxpo.catalog import benchmarks, load_method, with_registries
+from gxpo.config.contents import hyperparameters, problem_sources
+from gxpo.config.schema import SCHEMA, refuse_violation
+from gxpo.host import UserError
+from gxpo.problems import is_prepared, load_problems
+
+
+def complete_config(raw: Any) -> dict[str, Any]:
+    """The configuration with its defaults filled in, checked against the schema, the methods'
+    hyperparameters and the files on disk. Raises UserError naming the key and what is allowed."""
+    refuse_violation(raw)
+    config = _with_defaults(with_registries(raw), SCHEMA)
+    train, evaluate = config["train"], config["evaluate"]
+    train.setdefault("micro_batch_size", train["completions_per_step"])
+    evaluate.setdefault("max_completion_length", train["max_completion_length"])
+    _check_divides(train, "num_generations")
+    _check_divides(train, "micro_batch_size")
+    if evaluate["every"] > train["steps"]:
+        raise UserError(
+            f"config: evaluate.every is {evaluate['every']}, at most train.steps = {train['steps']}"
+        )
+    for label, spec in config["models"].items():
+        _check_model(label, spec, train, evaluate)
+    for label, spec in config["methods"].items():
+        try:
+            load_method(spec["method"], **hyperparameters(spec))
+        except UserError as wrong:
+            raise UserError(f"config: methods.{label}: {wrong}") from wrong
+    _check_problems(config)
+    return config
+
+
+def _check_divides(train: dict[str, Any], key: str) -> None:
+    total = train["completions_per_step"]
+    if total % train[key]:
+        raise UserError(
+            f"config: train.{key} = {train[key]} does not divide "
+            f"train.completions_per_step = {total}"
+        )
+
+
+def _check_model(
+    label: str, spec: dict[str, Any], train: dict[str, Any], evaluate: dict[str, Any]
+) -> None:
+    gpus, micro = spec.get("resources", {}).get("gpu", 0), train["micro_batch_size"]
+    if gpus > 1 and train["completions_per_step"] % (micro * gpus):
+        raise UserError(
+            f"config: train.micro_batch_size = {micro} times the {gpus} GPUs of models.{label} "
+            f"does not divide train.completions_per_step = {train['completions_per_step']}"
+        )
+    if "lora" in spec and spec["dtype"] == "bfloat16" and evaluate["lora"] == "merged":
+        raise UserError(
+            f"config: evaluate.lora: merged would round most of what {label}'s adapters have "
+            "learned away, whose dtype is bfloat16: set adapter"
+        )
+
+
+def _check_problems(config: dict[str, Any]) -> None:
+    for key, source in problem_sources(config):
+        if source["problems"] in benchmarks() and not is_prepared(source["problems"]):
+            continue  # preparation is a stage of its own; what needs the problems says so
+        try:
+            load_problems(source["problems"], source.get("limit"))
+        except UserError as wrong:
+            raise UserError(f"config: {key}.problems: {wrong}") from wrong
+    entry = benchmarks().get(config["train"]["problems"])
+    if entry is not None and entry.role == "test":
+        raise UserError(f"config: train.problems: {entry.name} is a test suite")
+
+
+def _with_defaults(value: Any, schema: dict[str, Any]) -> Any:
+    """A copy of ``value`` in which the schema's defaults stand where a key was left out."""
+    if "$ref" in schema:
+        schema = {**SCHEMA["$defs"][schema["$ref"].rsplit("/", 1)[1]], **schema}
+    if not isinstance(value, dict):
+        return copy.deepcopy(value)
+    known = schema.get("properties", {})
+    rest = schema.get("additionalProperties")
+    filled = {
+        key: _with_defaults(entry, known.get(key) or (rest if isinstance(rest, dict) else {}))
+        for key, entry in value.items()
+    }
+    defaults = {
+        k: _with_defaults(s["default"], s)
+        for k, s in known.items()
+        if "default" in s and k not in value
+    }
+    return {**filled, **defaults}

@@ -1,0 +1,77 @@
+"""What a completed configuration consists of: its cells, problem sources and hub models."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gxpo.catalog import locked_commit
+from gxpo.cells import Cell
+from gxpo.host import UserError
+
+HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
+# Of a model entry: what the scheduler and `gxpo plan` need, and no number of a run depends on.
+NOT_SETTINGS = ("resources", "parameters", "shape")
+TRAIN_KEYS = ("learning_rate",)  # of ``train``: may be set per method label, to tune each fairly
+
+
+def cells(config: dict[str, Any]) -> list[Cell]:
+    """Every cell of a completed configuration: models x methods x seeds, in the file's order."""
+    return [
+        get_cell(config, model, label, seed)
+        for model in config["models"]
+        for label in config["methods"]
+        for seed in config["seeds"]
+    ]
+
+
+def get_cell(config: dict[str, Any], model: str, label: str, seed: int) -> Cell:
+    """One cell. Raises UserError where the configuration has no such model, label or seed."""
+    for key, value in (("models", model), ("methods", label), ("seeds", seed)):
+        if value not in config[key]:
+            known = ", ".join(map(str, config[key]))
+            raise UserError(f"config has no {value!r} in {key}: known are {known}")
+    spec = config["methods"][label]
+    return Cell(
+        name=config["name"],
+        model=model,
+        label=label,
+        seed=seed,
+        model_spec=_model_settings(config["models"][model]),
+        method=spec["method"],
+        hyperparameters=hyperparameters(spec),
+        train={**config["train"], **{key: spec[key] for key in TRAIN_KEYS if key in spec}},
+        evaluate=config["evaluate"],
+    )
+
+
+def hub_models(config: dict[str, Any]) -> dict[str, str | None]:
+    """Hub name -> commit that the configuration asks for, if any, of every model that is neither
+    made here nor a folder."""
+    return {
+        spec["path"]: spec.get("revision")
+        for spec in config["models"].values()
+        if "path" in spec and not Path(spec["path"]).is_dir() and HUB_NAME.fullmatch(spec["path"])
+    }
+
+
+def _model_settings(spec: dict[str, Any]) -> dict[str, Any]:
+    """What a model's numbers depend on, with the locked commit of a hub model."""
+    settings = {k: v for k, v in spec.items() if k not in NOT_SETTINGS}
+    commit = locked_commit("models", spec["path"]) if hub_models({"models": {"": spec}}) else None
+    return {"revision": commit, **settings} if commit else settings
+
+
+def hyperparameters(spec: dict[str, Any]) -> dict[str, Any]:
+    """What an entry under methods gives to the method's constructor."""
+    return {k: v for k, v in spec.items() if k != "method" and k not in TRAIN_KEYS}
+
+
+def problem_sources(config: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Key and problems spec of everything a configuration trains or evaluates on."""
+    yield "train", config["train"]
+    for label, spec in config["evaluate"]["benchmarks"].items():
+        yield f"evaluate.benchmarks.{label}", spec
+    yield "evaluate.selection", config["evaluate"]["selection"]

@@ -1,0 +1,142 @@
+"""Sampled pass@1 of every checkpoint of a cell, through lm-eval."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterator
+
+from lm_eval.evaluator import evaluate as lm_evaluate
+
+from gxpo.cells import (
+    FAILURE,
+    Cell,
+    checkpoint_folder,
+    due_labels,
+    evaluation_sets,
+    trained_run,
+)
+from gxpo.evaluation.checkpoint_sampler import checkpoint_sampler
+from gxpo.evaluation.parts import Part, part_identity, read_part, write_part
+from gxpo.evaluation.suite import Tasks
+from gxpo.evaluation.writing import part_of, write_results
+from gxpo.grading.limits import start_early
+from gxpo.host import progress_bar
+from gxpo.policy import PromptStyle
+from gxpo.preparation import refuse_overlap
+from gxpo.problems import content_hash, load_problems
+
+
+def evaluate(cell: Cell) -> None:
+    """Evaluate a trained cell's checkpoints on every benchmark and on the selection split; write
+    ``scores.csv``, ``problems.parquet`` and ``samples.jsonl.gz``. Benchmarks with ``at: last`` are
+    left for the last checkpoint and the one that the selection split then chooses. What a killed
+    evaluation has finished is kept.
+
+    Raises UserError where the cell is not trained, or selects by problems that it reports, and
+    CellError where it was trained on them.
+    """
+    folder = cell.folder
+    (folder / FAILURE).unlink(missing_ok=True)
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    run = trained_run(cell)
+    refuse_overlap(cell, run)
+    steps = run["checkpoints"]
+    sets = evaluation_sets(cell.evaluate)
+    due = {step: due_labels(sets, final=step == steps[-1]) for step in steps}
+    parts = _finish(cell, due)
+    chosen = {_chosen(parts, steps): due_labels(sets, final=True)}
+    if any((step, label) not in parts for step, labels in chosen.items() for label in labels):
+        parts |= _finish(cell, chosen)
+    write_results(cell, [parts[step, k] for step in steps for k in sets if (step, k) in parts])
+
+
+def _finish(cell: Cell, due: dict[int, list[str]]) -> dict[tuple[int, str], Part]:
+    """The parts of the evaluation that are due at each step: those that stand already are read,
+    the others are drawn and written."""
+    identities = _identities(cell, due)
+    parts: dict[tuple[int, str], Part] = {}
+    for (step, label), identity in identities.items():
+        part = read_part(cell, step, label, identity)
+        if part is not None:
+            parts[step, label] = part
+    name = f"evaluate {cell.model} {cell.label} seed{cell.seed}"
+    bar = progress_bar(name, len(identities), initial=len(parts))
+    tasks = Tasks(cell)
+    for step, labels in due.items():
+        missing = [label for label in labels if (step, label) not in parts]
+        for label, part in _evaluate(cell, step, missing, tasks) if missing else ():
+            part["identity"] = identities[step, label]
+            write_part(cell, step, label, part)
+            parts[step, label] = part
+            reached = f"step {step}, {label}: pass@1 {part['score']['pass_at_1']:.3f}"
+            bar.set_postfix_str(reached, refresh=False)
+            bar.update()
+    bar.close()
+    return parts
+
+
+def _chosen(parts: dict[tuple[int, str], Part], steps: list[int]) -> int:
+    """The trained checkpoint with the highest pass@1 on the selection split, the earliest of
+    equals."""
+    return max(
+        (step for step in steps if step or len(steps) == 1),
+        key=lambda step: (parts[step, "selection"]["score"]["pass_at_1"], -step),
+    )
+
+
+def sampling_seed(cell_seed: int, step: int, label: str) -> int:
+    """One seed per (training seed, checkpoint, benchmark): a repeat draws the same samples, two
+    methods are evaluated with the same random numbers, and what selects a checkpoint has other
+    samples than what is reported of it."""
+    digest = hashlib.sha256(f"{cell_seed}/{step}/{label}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") % 2**31
+
+
+def _identities(cell: Cell, due: dict[int, list[str]]) -> dict[tuple[int, str], str]:
+    """Of the parts that are due at each step."""
+    sets = evaluation_sets(cell.evaluate)
+    settings = {
+        label: [
+            problems["samples"],
+            content_hash(load_problems(problems["problems"], problems.get("limit"))),
+            PromptStyle.of(cell.model_spec, problems).template,
+        ]
+        for label, problems in sets.items()
+    }
+    return {
+        (step, label): part_identity(
+            cell,
+            checkpoint_folder(cell.folder, step),
+            [sampling_seed(cell.seed, step, label), *settings[label]],
+        )
+        for step, labels in due.items()
+        for label in labels
+    }
+
+
+def _evaluate(cell: Cell, step: int, labels: list[str], tasks: Tasks) -> Iterator[tuple[str, Part]]:
+    """The parts of one checkpoint, each as it ends. Its seconds outside generation hold all else:
+    the model's loading (in the first part), prompts, grading, lm-eval itself."""
+    mark = time.perf_counter()
+    start_early()
+    chat = cell.model_spec["chat"]
+    with checkpoint_sampler(cell, step) as sampler:
+        for label in labels:
+            sampler.start(sampling_seed(cell.seed, step, label))
+            task = tasks[label]
+            # simple_evaluate would read thousands of YAML files and ask pip and git about the
+            # machine at every call; all it adds otherwise is a seed, and a sampler has its own.
+            results = lm_evaluate(
+                sampler,
+                {"tasks": {label: task}, "groups": {}, "group_map": {}},
+                apply_chat_template=chat,
+                # lm-eval would put it before prompts that go through no template, too
+                system_instruction=cell.model_spec.get("system") if chat else None,
+            )
+            part = part_of(step, label, task.config.repeats, results, sampler)
+            now = time.perf_counter()
+            part["score"]["other_seconds"] = now - mark - part["score"]["generation_seconds"]
+            mark = now
+            yield label, part

@@ -1,0 +1,88 @@
+"""Scores and samples of an evaluation, as files."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+import pandas as pd
+
+from gxpo.cells import (
+    EVALUATION,
+    PROBLEM_SCORES,
+    SAMPLES,
+    SCORES,
+    Cell,
+    evaluation_settings,
+    finite_or_none,
+    write_json,
+)
+from gxpo.evaluation.parts import Part
+from gxpo.evaluation.sampler.base import Sampler
+from gxpo.grading import is_correct
+from gxpo.host import write_atomically
+
+
+def part_of(step: int, label: str, samples: int, results: Any, sampler: Sampler) -> Part:
+    """The score of one (checkpoint, benchmark), and a row for every problem and sample."""
+    means, problems = results["results"][label], results["samples"][label]
+    figures = sampler.figures
+    score = {
+        "step": step,
+        "benchmark": label,
+        "problems": len(problems),
+        "samples": samples,
+        "pass_at_1": means["pass_at_1,samples"],
+        "pass_at_1_se": _number(means["pass_at_1_stderr,samples"]),
+        "pass_at_n": means["pass_at_n,samples"],
+        "pass_at_n_se": _number(means["pass_at_n_stderr,samples"]),
+        "tokens_per_second": figures.tokens / figures.seconds,
+        "prompt_padding": _share(figures.prompt_padding, figures.prompt_positions),
+        "decode_padding": _share(figures.decode_padding, figures.decode_positions),
+        "generation_seconds": figures.seconds,
+    }
+    rows = [
+        {
+            "step": step,
+            "benchmark": label,
+            "problem": problem["doc"]["id"],
+            "sample": i,
+            "correct": is_correct(completion, problem["doc"]["answer"]),
+            "completion": completion,
+        }
+        for problem in problems
+        for i, completion in enumerate(problem["filtered_resps"][0])
+    ]
+    return {"score": score, "rows": rows}
+
+
+def write_results(cell: Cell, parts: list[Part]) -> None:
+    """``scores.csv`` last: it says that the cell is finished."""
+    folder = cell.folder
+    (folder / SCORES).unlink(missing_ok=True)  # of other settings, perhaps
+    write_json(folder / EVALUATION, evaluation_settings(cell))
+    write_atomically(folder / PROBLEM_SCORES, problem_table([r for p in parts for r in p["rows"]]))
+    lines = (json.dumps(row) + "\n" for part in parts for row in part["rows"])
+    write_atomically(folder / SAMPLES, gzip.compress("".join(lines).encode(), mtime=0))
+    table = pd.DataFrame([part["score"] for part in parts])
+    write_atomically(folder / SCORES, table.to_csv(index=False))
+
+
+def problem_table(samples: list[dict[str, Any]]) -> bytes:
+    """Parquet: step, benchmark, problem, correct (of its samples), samples; in small row groups, so
+    that one checkpoint is read without the others."""
+    keys = ["step", "benchmark", "problem"]
+    correct = pd.DataFrame(samples)[[*keys, "correct"]].groupby(keys, sort=False)["correct"]
+    counts = correct.agg(correct="sum", samples="size").reset_index().sort_values("step")
+    return counts.to_parquet(index=False, row_group_size=4096)
+
+
+def _number(value: Any) -> float | None:
+    """A standard error, or None where lm-eval has none (a single problem)."""
+    return finite_or_none(value) if isinstance(value, float) else None
+
+
+def _share(padding: int, positions: int) -> float | None:
+    """None where nothing was counted: vLLM pads nothing, and says nothing."""
+    return padding / positions if positions else None

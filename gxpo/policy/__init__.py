@@ -1,0 +1,10 @@
+"""Policies: weights, tokenizer, prompts, and the tokens that end a completion.
+
+May import ``host``, ``problems`` and what is below them.
+
+Loading imports torch and transformers: ``policy.loading``.
+"""
+
+from gxpo.policy.prompts import PromptStyle, longest_prompt
+from gxpo.policy.stops import stop_tokens
+from gxpo.policy.weights import weight_files

@@ -1,0 +1,88 @@
+"""Load a policy and its tokenizer from a folder or a hub name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
+from transformers.utils import CONFIG_NAME, cached_file
+
+from gxpo.host import CellError, UserError
+
+ADAPTER = "adapter_model.safetensors"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model, padding on the left as generation needs.
+
+    A folder that names PreTrainedTokenizerFast is taken at its word: AutoTokenizer would turn a
+    custom tokenizer beside a qwen2 config into Qwen2Tokenizer, with other token ids.
+    """
+    config = Path(path) / "tokenizer_config.json"
+    custom = config.is_file() and json.loads(config.read_text()).get("tokenizer_class") in (
+        "PreTrainedTokenizerFast",
+        "TokenizersBackend",
+    )
+    loader = PreTrainedTokenizerFast if custom else AutoTokenizer
+    tokenizer = _load(loader, path, revision=revision, padding_side="left")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(path: str, dtype: str = "float32", revision: str | None = None) -> PreTrainedModel:
+    """The causal language model of a folder or hub name. Weights are read from safetensors alone,
+    and the code is always the library's own."""
+    model = _load(
+        AutoModelForCausalLM, path, revision=revision, dtype=DTYPES[dtype], use_safetensors=True
+    )
+    # TRL loads the reference of the KL term by this name, without the revision.
+    model.config._name_or_path = str(Path(cached_file(path, CONFIG_NAME, revision=revision)).parent)
+    return model
+
+
+def lora_config(spec: dict[str, Any]) -> LoraConfig | None:
+    """peft's configuration of a model entry's ``lora``, None without one. Dropout stays 0: passes
+    over the same batch would differ by its noise."""
+    if "lora" not in spec:
+        return None
+    lora = spec["lora"]
+    return LoraConfig(
+        r=lora["r"],
+        lora_alpha=lora["alpha"],
+        target_modules=lora["targets"],
+        lora_dropout=0.0,
+        task_type="CAUSAL_LM",
+    )
+
+
+def load_adapted_model(base: PreTrainedModel, adapter: Path, merged: bool) -> PreTrainedModel:
+    """``base`` with the LoRA adapter of a checkpoint, merged into its weights or beside them.
+    Raises CellError where the adapter is not in safetensors: peft would take a pickle."""
+    if not (adapter / ADAPTER).is_file():
+        raise CellError(f"{adapter} has no {ADAPTER}: delete the cell's folder and train again")
+    adapted = PeftModel.from_pretrained(base, str(adapter))
+    return adapted.merge_and_unload() if merged else adapted
+
+
+def _load(loader: Any, path: str, **kwargs: Any) -> Any:
+    try:
+        return loader.from_pretrained(path, trust_remote_code=False, **kwargs)
+    except (OSError, ValueError) as error:  # ValueError: it brings code of its own
+        first_line = str(error).strip().split("\n")[0]
+        raise UserError(
+            f"model {path!r} cannot be loaded: {first_line} (give a folder with a model in "
+            "safetensors that needs no code of its own, or fetch a hub model with `gxpo prepare "
+            "CONFIG` on a machine with network)"
+        ) from error

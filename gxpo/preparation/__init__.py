@@ -1,0 +1,6 @@
+"""What happens once, before anything runs: fetching, and dropping problems of test suites.
+
+May import ``config`` and what is below it.
+"""
+
+from gxpo.preparation.overlap import refuse_overlap, training_problems

@@ -1,0 +1,106 @@
+"""Problems of one set that also stand in another: a normalised exact match of their texts.
+
+It finds copies, whatever their spacing, case or LaTeX dress; it does not find paraphrases, and says
+nothing about what a model saw before.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gxpo.cells import Cell
+from gxpo.host import CellError, UserError
+from gxpo.problems import Problem, content_hash, is_prepared, load_problems
+
+_DRESS = re.compile(
+    r"\\(?:left|right|displaystyle|textstyle|quad|qquad|[,;:!> ()\[\]])|\\(?=[dt]frac)"
+)
+_FRACTION = re.compile(r"[dt]frac")
+_DROPPED = re.compile(  # signs that change a problem's meaning stay, the decimal point among them
+    r"[^\w+\-*/^=<>().]+|_|(?<!\d)\.|\.(?!\d)"
+)
+
+
+def normalise(text: str) -> str:
+    """NFKC, lower case, without LaTeX spacing, punctuation, braces, and white space."""
+    text = unicodedata.normalize("NFKC", text).lower()
+    text = _FRACTION.sub("frac", _DRESS.sub(" ", text))
+    return _DROPPED.sub("", text)
+
+
+def split_overlap(
+    problems: Sequence[Problem], suites: Mapping[str, Sequence[Problem]]
+) -> tuple[list[Problem], dict[str, str]]:
+    """The problems that stand in no suite; and id -> name of the first suite that has it, of the
+    others."""
+    known: dict[str, str] = {}
+    for name, suite in suites.items():
+        for problem in suite:
+            known.setdefault(normalise(problem.problem), name)
+    kept, dropped = [], {}
+    for problem in problems:
+        suite_name = known.get(normalise(problem.problem))
+        if suite_name is None:
+            kept.append(problem)
+        else:
+            dropped[problem.id] = suite_name
+    return kept, dropped
+
+
+def training_problems(cell: Cell) -> tuple[list[Problem], dict[str, Any]]:
+    """The problems to train on, without those that also stand in one of the cell's benchmarks; and
+    what ``run.json`` says about them. Raises UserError where none is left.
+
+    Preparation has dropped them already where it made the file; those of a file of the user's own
+    are dropped here. Benchmarks that are not here yet are left to ``refuse_overlap``.
+    """
+    problems = load_problems(cell.train["problems"])
+    sources = {k: s["problems"] for k, s in cell.evaluate["benchmarks"].items()}
+    suites = {k: load_problems(source) for k, source in sources.items() if is_prepared(source)}
+    kept, dropped = split_overlap(problems, suites)
+    if not kept:
+        raise UserError(
+            f"nothing to train on: all problems of {cell.train['problems']!r} also stand in "
+            f"evaluate.benchmarks ({', '.join(sorted(set(dropped.values())))})"
+        )
+    if dropped:
+        note = f"{len(dropped)} training problems also stand in a benchmark and are dropped"
+        print(note, file=sys.stderr)
+    return kept, {
+        "problems_sha256": content_hash(kept),
+        "benchmarks_sha256": {label: content_hash(suite) for label, suite in suites.items()},
+        "dropped_problems": dropped,
+    }
+
+
+def refuse_overlap(cell: Cell, run: Mapping[str, Any]) -> None:
+    """Refuse to report problems by which checkpoints are selected, or on which the cell was trained
+    because the benchmark was not there yet, or was another.
+
+    run: the cell's run.json. Raises UserError, or CellError for what needs another training.
+    """
+    specs, selection = cell.evaluate["benchmarks"], cell.evaluate["selection"]
+    suites = {k: load_problems(spec["problems"], spec.get("limit")) for k, spec in specs.items()}
+    chosen_by = load_problems(selection["problems"], selection.get("limit"))
+    if common := split_overlap(chosen_by, suites)[1]:
+        raise UserError(
+            f"evaluate.selection: {len(common)} of its problems also stand in evaluate.benchmarks "
+            f"({', '.join(sorted(set(common.values())))}): checkpoints would be chosen by what is "
+            "reported; take them out (`gxpo prepare CONFIG` does, of what it has made)"
+        )
+    known = run.get("benchmarks_sha256", {})
+    whole = {k: load_problems(spec["problems"]) for k, spec in specs.items()}
+    new = {k: suite for k, suite in whole.items() if content_hash(suite) != known.get(k)}
+    trained = load_problems(cell.train["problems"]) if new else []
+    trained = [p for p in trained if p.id not in run.get("dropped_problems", {})]
+    if common := split_overlap(trained, new)[1]:
+        names = ", ".join(sorted(set(common.values())))
+        raise CellError(
+            f"it was trained on {len(common)} problems of {names}, "
+            f"which came later: delete {cell.folder} to train it without them, or leave the "
+            "benchmark out"
+        )

@@ -1,0 +1,7 @@
+"""What people look at: finished cells as data frames, and tables, figures and pages of them.
+
+May import ``config``, ``statistics`` and what is below them; changes no result.
+"""
+
+from gxpo.results.palette import COLOURS
+from gxpo.results.read import read_results

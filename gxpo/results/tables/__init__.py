@@ -1,0 +1,52 @@
+"""The tables of a run, in two families that are never mixed: ``paper_*`` by the papers' own
+definitions, ``suite_*`` the numbers to defend in a review (docs/reference/statistics.md)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gxpo.results.read import Results
+from gxpo.results.tables.claims import claims
+from gxpo.results.tables.paper_accuracy import benchmark_accuracy
+from gxpo.results.tables.paper_budgets import equal_passes, equal_time
+from gxpo.results.tables.paper_convergence import convergence
+from gxpo.results.tables.paper_diagnostics import active_phase, kl_and_clipping
+from gxpo.results.tables.paper_surrogate import surrogate_displacement
+from gxpo.results.tables.paper_sweep import alpha_sweep
+from gxpo.results.tables.suite_accuracy import accuracy, accuracy_seeds, differences
+from gxpo.results.tables.suite_targets import target_seeds, targets
+from gxpo.results.tables.suite_tuned import tuned
+from gxpo.results.tables.table import Table, markdown, write_table
+from gxpo.results.tables.unfinished import unfinished
+
+ALL = (
+    accuracy,
+    differences,
+    accuracy_seeds,
+    targets,
+    target_seeds,
+    tuned,
+    benchmark_accuracy,
+    convergence,
+    equal_passes,
+    equal_time,
+    alpha_sweep,
+    surrogate_displacement,
+    active_phase,
+    kl_and_clipping,
+    claims,
+    unfinished,
+)
+
+
+def make_tables(results: Results) -> list[Table]:
+    """Every table that the results allow, in the order people read them."""
+    return [make(results) for make in ALL]
+
+
+def write_tables(tables: list[Table], name: str, folder: Path) -> None:
+    """Every table as CSV, Markdown and LaTeX, and all in ``tables.md``. name: of the run."""
+    for table in tables:
+        write_table(table, folder)
+    parts = [f"# {name}", *(f"## {markdown(table)}" for table in tables)]
+    (folder / "tables.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")

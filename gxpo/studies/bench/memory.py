@@ -1,0 +1,96 @@
+"""Peak memory of one update, by what the allocator was asked for."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from gxpo.catalog import load_method
+from gxpo.method import Method
+from gxpo.studies.bench.subject import ReplayBatch, Subject, in_training
+from gxpo.training import TrainerBatch
+
+
+class Allocated(NamedTuple):
+    """Bytes above what was allocated before: at the highest, and at the end."""
+
+    peak: int
+    left: int
+
+
+def allocated(run: Callable[[], Any], device: torch.device) -> Allocated:
+    """What ``run`` allocates on ``device``, temporaries inside kernels included.
+
+    CUDA: torch's caching allocator, whose blocks are multiples of 512 bytes. CPU: the profiler's
+    memory events, to the byte; they leave out what ``run`` frees that existed before.
+    """
+    if device.type == "cuda":
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        run()
+        peak, left = torch.cuda.max_memory_allocated(device), torch.cuda.memory_allocated(device)
+        return Allocated(peak - before, left - before)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        run()
+    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
+    events.sort(key=lambda event: event.start_ns())
+    levels = list(itertools.accumulate((event.nbytes() for event in events), initial=0))
+    return Allocated(max(levels), levels[-1])
+
+
+def extra_memory(subject: Subject, folder: Path, lora: bool, quick: bool) -> dict[str, float]:
+    """Peak memory of an update beyond GRPO's, in units of the trainable parameters' bytes.
+
+    Keys: ``gxpo``; ``gxpo, gate closed`` (what is still held from an active update included).
+    Unless ``quick``, for information: ``gxpo, optimizer_state=restore``; ``sfpo``; on CUDA
+    ``gxpo, buffers=cpu``.
+    """
+    extra: dict[str, float] = {}
+
+    def measure(batch: TrainerBatch) -> None:
+        start = batch.snapshot()
+        device = batch.parameters[0].device
+        trainable = sum(p.numel() * p.element_size() for p in batch.parameters)
+
+        def update(method: Method, active: float) -> Allocated:
+            again = ReplayBatch(batch)
+
+            def run() -> None:
+                metrics = method.update(again)
+                again.close()
+                assert metrics.get("active", 0.0) == active
+
+            batch.restore(start)
+            return allocated(run, device)
+
+        update(load_method("grpo"), 0.0)  # warms up
+        grpo = update(load_method("grpo"), 0.0)
+        gxpo = load_method("gxpo")
+        active = update(gxpo, 1.0)
+        extra["gxpo"] = (active.peak - grpo.peak) / trainable
+        _close_gate(gxpo)
+        closed = update(gxpo, 0.0)
+        held = active.left - grpo.left
+        extra["gxpo, gate closed"] = (held + closed.peak - grpo.peak) / trainable
+        others: dict[str, Method] = {}
+        if not quick:
+            others["gxpo, optimizer_state=restore"] = load_method("gxpo", optimizer_state="restore")
+            others["sfpo"] = load_method("sfpo")
+            if device.type == "cuda":
+                others["gxpo, buffers=cpu"] = load_method("gxpo", buffers="cpu")
+        for name, method in others.items():
+            extra[name] = (update(method, 1.0).peak - grpo.peak) / trainable
+
+    in_training(subject, folder, measure, lora)
+    return extra
+
+
+def _close_gate(method: Method) -> None:
+    state = method.state_dict()
+    state["gate"]["active"] = False
+    method.load_state_dict(state)

@@ -1,5 +1,0 @@
-"""How good GXPO's prediction is: the shipped rule against the real steps that it stands for."""
-
-from gxpo.surrogate.study import surrogate
-
-__all__ = ["surrogate"]

@@ -1,0 +1,80 @@
+"""What happens beside the steps: rows, the progress bar, checkpoints that are no longer needed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from gxpo.cells import (
+    TRL_NAMES,
+    Cell,
+    append_row,
+    checkpoints,
+)
+from gxpo.host import progress_bar
+from gxpo.training.trainer import MethodTrainer
+
+
+class MetricsWriter(TrainerCallback):
+    """Writes a row a step, moves the progress bar, stops the run where a number is not finite."""
+
+    def __init__(self, path: Path, cell: Cell):
+        self._path = path
+        self._name = f"train {cell.model} {cell.label} seed{cell.seed}"
+        self.trainer: MethodTrainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._bar = progress_bar(
+            self._name,
+            state.max_steps,
+            initial=state.global_step,
+            shown=state.is_world_process_zero,
+        )
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if "reward" not in logs:  # the Trainer's closing summary
+            return
+        row = self._row(state.global_step, logs)  # on every process: counts are reduced
+        if state.is_world_process_zero:
+            append_row(self._path, row)
+        for name in ("loss", "grad_norm"):
+            if not math.isfinite(row[name]):
+                raise FloatingPointError(f"{name} is {row[name]} at step {row['step']}")
+        self._bar.set_postfix_str(
+            f"reward {row['reward']:.3f}, pass@1 {row['pass_at_1']:.3f}", refresh=False
+        )
+        self._bar.update()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._bar.close()
+
+    def _row(self, step: int, logs: dict[str, Any]) -> dict[str, Any]:
+        self.trainer.reduce_counts()
+        seconds, gap = self.trainer.clock.seconds, self.trainer.logprob_gap
+        return {
+            "step": step,
+            **{ours: logs.get(trl) for ours, trl in TRL_NAMES.items()},
+            "grad_norm": self.trainer.grad_norm,
+            "logprob_gap_mean": gap.mean if gap else None,
+            "logprob_gap_max": gap.maximum if gap else None,
+            **asdict(self.trainer.cost),
+            "rollout_tokens": self.trainer.rollout_tokens,
+            "rollout_seconds": seconds["rollout"],
+            "update_seconds": seconds["train"] - seconds["rollout"],
+            "train_seconds": seconds["train"],
+            **{f"method/{name}": v for name, v in self.trainer.method_metrics.items()},
+        }
+
+
+class PruneCheckpoints(TrainerCallback):
+    def __init__(self, state: Path, scheduled: list[int]):
+        self._state = state
+        self._scheduled = scheduled
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_world_process_zero:
+            checkpoints.prune(self._state, self._scheduled)

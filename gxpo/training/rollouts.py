@@ -1,0 +1,51 @@
+"""Where training rollouts come from: transformers' generate, or vLLM through TRL's integration."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+
+from gxpo.host.extras import require
+
+
+def rollout_arguments(rollouts: dict[str, Any]) -> dict[str, Any]:
+    """What ``train.rollouts`` means to TRL's GRPOConfig. Raises UserError without vLLM."""
+    if rollouts["backend"] == "transformers":
+        return {"use_vllm": False}
+    require("vllm")
+    return {
+        "use_vllm": True,
+        "vllm_mode": rollouts["mode"],
+        "vllm_enable_sleep_mode": rollouts["sleep"],
+        "vllm_gpu_memory_utilization": rollouts["memory"],
+        "vllm_server_host": rollouts["server_host"],
+        "vllm_server_port": rollouts["server_port"],
+        "vllm_importance_sampling_correction": rollouts["importance_correction"],
+    }
+
+
+class LogprobGap(NamedTuple):
+    """|log-prob by vLLM - log-prob in training| over the tokens of a step's rollouts, nats."""
+
+    mean: float
+    maximum: float
+
+
+def logprob_gap(micro_batches: list[dict[str, Any]], accelerator: Any) -> LogprobGap:
+    """The gap over a rollout batch, on all processes. Measured here because TRL logs it only where
+    it also corrects for it.
+
+    micro_batches: TRL's inputs, each of shape (completions, longest), old_per_token_logps included.
+    """
+    gaps = torch.cat(
+        [
+            (inputs["old_per_token_logps"] - inputs["sampling_per_token_logps"])
+            .abs()[inputs["completion_mask"].bool()]
+            .nan_to_num(0.0)  # a token that vLLM gave no log-prob for
+            for inputs in micro_batches
+        ]
+    )
+    totals = torch.stack([gaps.sum(), gaps.new_tensor(gaps.numel())])
+    total, count = accelerator.reduce(totals, reduction="sum").tolist()
+    return LogprobGap(total / count, accelerator.gather(gaps.max()).max().item())

@@ -1,0 +1,101 @@
+"""What a cell's settings are to TRL: its configuration, its prompts, its context."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from trl import GRPOConfig
+
+from gxpo.cells import (
+    Cell,
+    evaluation_sets,
+)
+from gxpo.host import UserError
+from gxpo.policy import PromptStyle, longest_prompt
+from gxpo.problems import Problem, is_prepared, load_problems, prompt_schedule
+from gxpo.training.rollouts import rollout_arguments
+
+
+def grpo_config(cell: Cell, output: Path, processes: int = 1) -> GRPOConfig:
+    """TRL's configuration of a cell; what TRL would choose differently by default is explicit.
+
+    Raises UserError where the completions of a step cannot be split over the processes.
+    """
+    t = cell.train
+    accumulation, rest = divmod(t["completions_per_step"], t["micro_batch_size"] * processes)
+    if rest:
+        raise UserError(
+            f"train.completions_per_step = {t['completions_per_step']} is not a multiple of "
+            f"train.micro_batch_size = {t['micro_batch_size']} times {processes} processes"
+        )
+    return GRPOConfig(
+        output_dir=str(output),
+        seed=cell.seed,
+        max_steps=t["steps"],
+        per_device_train_batch_size=t["micro_batch_size"],
+        gradient_accumulation_steps=accumulation,
+        num_generations=t["num_generations"],
+        max_completion_length=t["max_completion_length"],
+        temperature=t["temperature"],
+        top_p=1.0,
+        top_k=0,
+        repetition_penalty=1.0,
+        learning_rate=t["learning_rate"],
+        lr_scheduler_type="constant",
+        warmup_steps=0,
+        weight_decay=0.0,
+        max_grad_norm=t["max_grad_norm"],
+        loss_type="grpo",
+        scale_rewards="group",
+        beta=t["beta"],
+        reward_weights=[1.0, t["format_reward"]] if t["format_reward"] else None,
+        epsilon=t["epsilon"],
+        **rollout_arguments(t["rollouts"]),
+        bf16=cell.model_spec["dtype"] == "bfloat16",
+        gradient_checkpointing=t["gradient_checkpointing"],
+        shuffle_dataset=False,  # the order is ours: a function of the seed alone
+        use_cpu=not torch.cuda.is_available(),
+        disable_tqdm=True,
+        report_to="none",
+        logging_steps=1,
+        logging_nan_inf_filter=False,  # the default hides a NaN loss
+        save_strategy="steps",
+        save_steps=cell.evaluate["every"],
+    )
+
+
+def prompt_dataset(cell: Cell, problems: list[Any]) -> Dataset:
+    """The prompts of the whole run, in order: one epoch is exactly the run."""
+    style = PromptStyle.of(cell.model_spec, cell.train)
+    prompts_per_step = cell.train["completions_per_step"] // cell.train["num_generations"]
+    schedule = prompt_schedule(len(problems), cell.train["steps"] * prompts_per_step, cell.seed)
+    return Dataset.from_list(
+        [
+            {"prompt": style.prompt(problems[i].problem), "answer": problems[i].answer}
+            for i in schedule
+        ]
+    )
+
+
+def refuse_too_long(cell: Cell, problems: list[Problem], tokenizer: Any, model: Any) -> None:
+    """Raise UserError where a prompt and its completion exceed the model's context: what is
+    evaluated too, or that would end a cell after all its training. model: its configuration."""
+    context = model.get_text_config().max_position_embeddings
+    sets = {f"evaluate ({k})": spec for k, spec in evaluation_sets(cell.evaluate).items()}
+    for name, spec in {"train": cell.train, **sets}.items():
+        if name == "train":
+            asked, limit = problems, cell.train["max_completion_length"]
+        elif is_prepared(spec["problems"]):
+            asked = load_problems(spec["problems"], spec.get("limit"))
+            limit = cell.evaluate["max_completion_length"]
+        else:
+            continue
+        longest = longest_prompt(tokenizer, PromptStyle.of(cell.model_spec, spec), asked)
+        if longest + limit > context:
+            raise UserError(
+                f"{name}: the longest prompt has {longest} tokens: with max_completion_length = "
+                f"{limit} that exceeds the model's context of {context}"
+            )

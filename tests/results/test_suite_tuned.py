@@ -1,0 +1,123 @@
+"""Equal tuning, equal compute and the placebo on made-up runs whose answers are known."""
+
+import pytest
+from support.fabricate import comparison_config, fabricate
+
+from gxpo.cells import record_failure
+from gxpo.config import complete_config, get_cell
+from gxpo.results import read_results
+from gxpo.results.tables.suite_tuned import tuned
+
+LABELS = {
+    "base": {"method": "grpo", "learning_rate": 1e-5},
+    "base-high": {"method": "grpo", "learning_rate": 3e-5},
+    "fast": {"method": "gxpo", "learning_rate": 1e-5},
+    "fast-high": {"method": "gxpo", "learning_rate": 3e-5},
+    "fast-higher": {"method": "gxpo", "learning_rate": 9e-5},
+    "placebo": {"method": "gxpo", "scale": "constant", "learning_rate": 1e-5},
+}
+SELECTED = {"base": 0.3, "base-high": 0.5, "fast": 0.4, "fast-high": 0.6, "fast-higher": 0.2}
+REPORTED = {"base": 0.7, "base-high": 0.4, "fast": 0.6, "fast-high": 0.5, "placebo": 0.57}
+
+
+def curve(cell, benchmark, step):
+    """What selection prefers is not what the benchmarks do; benchmarks gain .01 a step."""
+    if benchmark == "selection":
+        return SELECTED.get(cell.label, 0.1) + 0.01 * step
+    return REPORTED.get(cell.label, 0.8) - 0.08 + 0.01 * step
+
+
+def made(labels=None, **costs):
+    config = complete_config(comparison_config(labels=labels or LABELS))
+    fabricate(config, curve, **costs)
+    return tuned(read_results(config))
+
+
+def only(frame, **where):
+    for column, value in where.items():
+        frame = frame[frame[column] == value]
+    (row,) = frame.to_dict("records")
+    return row
+
+
+def test_each_method_at_the_rate_that_selection_prefers(workdir):
+    row = only(made().frame, comparison="tuned")
+    assert (row["label"], row["against"], row["n_seeds"]) == ("fast-high", "base-high", 3)
+    assert row["difference"] == pytest.approx(0.1)  # though other rates do better on benchmarks
+    assert row["detail"].startswith("rate 3e-05 of 1e-05, 3e-05, 9e-05")
+    assert "unequal tuning: 3 rates against 2" in row["detail"]
+    # fast's best rate lies in the middle of three, base's best of two cannot
+    assert row["detail"].endswith("a better rate may lie beyond: base-high")
+
+
+def test_equal_compute_stops_both_at_the_same_passes(workdir):
+    passes = {"fast": 3}
+    row = only(made(passes_per_step=passes).frame, comparison="equal compute", label="fast")
+    # base ends at 8 passes; fast has 6 of them at step 2, its last checkpoint within 8
+    assert row["detail"] == "at 8 backward passes"
+    assert row["difference"] == pytest.approx((0.6 - 0.06) - 0.7)
+
+
+def test_a_rival_without_a_checkpoint_in_the_budget_is_no_result(workdir):
+    labels = {"base": {"method": "grpo"}, "fast": {"method": "gxpo"}}
+    row = only(made(labels, passes_per_step={"fast": 9}).frame, comparison="equal compute")
+    assert row["detail"] == "missing: a checkpoint of each within 8 backward passes"
+
+
+def test_equal_compute_is_read_off_the_curve_not_off_the_reported_checkpoints(workdir):
+    """late is known at the last checkpoint and at step 2, which selection chooses, alone."""
+    late = {"problems": "synthetic/test", "limit": 25, "samples": 4, "at": "last"}
+    labels = {"base": {"method": "grpo"}, "fast": {"method": "gxpo"}}
+
+    def early(cell, benchmark, step):
+        if benchmark in ("selection", "late"):
+            return 0.9 if step == 2 else 0.2
+        return curve(cell, benchmark, step)
+
+    config = complete_config(comparison_config(labels=labels, late=late))
+    fabricate(config, early, passes_per_step={"fast": 2})
+    row = only(tuned(read_results(config)).frame, comparison="equal compute")
+    assert row["detail"] == "at 8 backward passes"
+    assert row["difference"] == pytest.approx((0.6 - 0.04) - 0.7)  # step 4 against base's last
+    config["evaluate"]["benchmarks"] = {"late": config["evaluate"]["benchmarks"]["late"]}
+    fabricate(config, early, passes_per_step={"fast": 2})
+    row = only(tuned(read_results(config)).frame, comparison="equal compute")
+    assert row["detail"].endswith("no benchmark that every checkpoint is evaluated on")
+
+
+def test_a_rate_that_fails_on_a_seed_is_not_chosen(workdir):
+    config = complete_config(comparison_config(labels=LABELS))
+    fabricate(config, lambda c, b, s: None if c.label == "fast-higher" else curve(c, b, s))
+    record_failure(get_cell(config, "tiny", "fast-high", 2).folder, "train", "loss is nan")
+    row = only(tuned(read_results(config)).frame, comparison="tuned")
+    assert (row["label"], row["against"], row["n_seeds"]) == ("fast", "base-high", 3)
+    assert row["detail"].startswith(
+        "rate 1e-05 of 1e-05; left out, not all seeds finished: fast-high, fast-higher; "
+        "unequal tuning: 1 rates against 2"
+    )
+
+
+def test_what_has_not_run_is_the_reason_given(workdir):
+    config = complete_config(comparison_config(labels=LABELS, seeds=(0, 1)))
+    seeds = {"base": 0, "base-high": 0}
+    fabricate(config, lambda c, b, s: curve(c, b, s) if c.seed == seeds.get(c.label, 1) else None)
+    frame = tuned(read_results(config)).frame
+    assert frame["n_seeds"].tolist() == [0, 0, 0, 0, 0, 1]  # the twins of the placebo share one
+    reason = only(frame, comparison="tuned")["detail"]
+    assert reason == "missing: all seeds of a rate of fast, fast-high, fast-higher"
+    equal = only(frame, comparison="equal compute", label="fast-high")
+    assert equal["detail"] == "missing: no seed that both finished"
+
+
+def test_the_placebo_is_the_twin_at_the_same_rate(workdir):
+    row = only(made().frame, comparison="placebo")
+    assert (row["label"], row["against"], row["detail"]) == ("fast", "placebo", "scale constant")
+    assert row["difference"] == pytest.approx(0.03)
+
+
+def test_holes_are_marked(workdir):
+    table = made({"base": {"method": "grpo"}, "fast": {"method": "gxpo"}})
+    for comparison in ("tuned", "placebo"):
+        row = only(table.shown, comparison=comparison)
+        assert row["detail"].startswith("missing: ")
+        assert row["difference"] == "–"
