@@ -23,7 +23,7 @@ from gxpo.evaluation.suite import Tasks
 from gxpo.evaluation.writing import part_of, write_results
 from gxpo.grading.limits import start_early
 from gxpo.host import progress_bar
-from gxpo.policy import PromptStyle
+from gxpo.policy import PromptStyle, recorded_stops
 from gxpo.preparation import refuse_overlap
 from gxpo.problems import content_hash, load_problems
 
@@ -45,17 +45,18 @@ def evaluate(cell: Cell) -> None:
     steps = run["checkpoints"]
     sets = evaluation_sets(cell.evaluate)
     due = {step: due_labels(sets, final=step == steps[-1]) for step in steps}
-    parts = _finish(cell, due)
+    stops = recorded_stops(run)
+    parts = _finish(cell, due, stops)
     chosen = {_chosen(parts, steps): due_labels(sets, final=True)}
     if any((step, label) not in parts for step, labels in chosen.items() for label in labels):
-        parts |= _finish(cell, chosen)
+        parts |= _finish(cell, chosen, stops)
     write_results(cell, [parts[step, k] for step in steps for k in sets if (step, k) in parts])
 
 
-def _finish(cell: Cell, due: dict[int, list[str]]) -> dict[tuple[int, str], Part]:
+def _finish(cell: Cell, due: dict[int, list[str]], stops: set[int]) -> dict[tuple[int, str], Part]:
     """The parts of the evaluation that are due at each step: those that stand already are read,
     the others are drawn and written."""
-    identities = _identities(cell, due)
+    identities = _identities(cell, due, stops)
     parts: dict[tuple[int, str], Part] = {}
     for (step, label), identity in identities.items():
         part = read_part(cell, step, label, identity)
@@ -66,7 +67,7 @@ def _finish(cell: Cell, due: dict[int, list[str]]) -> dict[tuple[int, str], Part
     tasks = Tasks(cell)
     for step, labels in due.items():
         missing = [label for label in labels if (step, label) not in parts]
-        for label, part in _evaluate(cell, step, missing, tasks) if missing else ():
+        for label, part in _evaluate(cell, step, missing, tasks, stops) if missing else ():
             part["identity"] = identities[step, label]
             write_part(cell, step, label, part)
             parts[step, label] = part
@@ -94,7 +95,9 @@ def sampling_seed(cell_seed: int, step: int, label: str) -> int:
     return int.from_bytes(digest[:4], "big") % 2**31
 
 
-def _identities(cell: Cell, due: dict[int, list[str]]) -> dict[tuple[int, str], str]:
+def _identities(
+    cell: Cell, due: dict[int, list[str]], stops: set[int]
+) -> dict[tuple[int, str], str]:
     """Of the parts that are due at each step."""
     sets = evaluation_sets(cell.evaluate)
     settings = {
@@ -109,20 +112,22 @@ def _identities(cell: Cell, due: dict[int, list[str]]) -> dict[tuple[int, str], 
         (step, label): part_identity(
             cell,
             checkpoint_folder(cell.folder, step),
-            [sampling_seed(cell.seed, step, label), *settings[label]],
+            [sampling_seed(cell.seed, step, label), sorted(stops), *settings[label]],
         )
         for step, labels in due.items()
         for label in labels
     }
 
 
-def _evaluate(cell: Cell, step: int, labels: list[str], tasks: Tasks) -> Iterator[tuple[str, Part]]:
+def _evaluate(
+    cell: Cell, step: int, labels: list[str], tasks: Tasks, stops: set[int]
+) -> Iterator[tuple[str, Part]]:
     """The parts of one checkpoint, each as it ends. Its seconds outside generation hold all else:
     the model's loading (in the first part), prompts, grading, lm-eval itself."""
     mark = time.perf_counter()
     start_early()
     chat = cell.model_spec["chat"]
-    with checkpoint_sampler(cell, step) as sampler:
+    with checkpoint_sampler(cell, step, stops) as sampler:
         for label in labels:
             sampler.start(sampling_seed(cell.seed, step, label))
             task = tasks[label]

@@ -19,18 +19,16 @@ from gxpo.evaluation.sampler.base import Sampler
 from gxpo.evaluation.sampler.hf import TransformersSampler
 from gxpo.evaluation.sampler.vllm import VLLMSampler
 from gxpo.host import CellError
-from gxpo.policy import stop_tokens
 from gxpo.policy.loading import load_adapted_model, load_model, load_tokenizer
 
 
 @contextlib.contextmanager
-def checkpoint_sampler(cell: Cell, step: int) -> Iterator[Sampler]:
-    """The configured backend with a checkpoint's weights."""
+def checkpoint_sampler(cell: Cell, step: int, stop: set[int]) -> Iterator[Sampler]:
+    """The configured backend with a checkpoint's weights. stop: ids that end a completion."""
     spec, checkpoint = cell.model_spec, checkpoint_folder(cell.folder, step)
     if step and not checkpoint.is_dir():
         raise CellError(f"checkpoint {checkpoint} is missing: delete {cell.folder} and train again")
     tokenizer = load_tokenizer(cell.model_path, spec.get("revision"))
-    stop = stop_tokens(cell.model_path, spec.get("revision"), tokenizer)
     with contextlib.ExitStack() as stack:
         sampler: Sampler
         if cell.evaluate["backend"] == "hf":

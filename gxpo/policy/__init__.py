@@ -6,5 +6,5 @@ Loading imports torch and transformers: ``policy.loading``.
 """
 
 from gxpo.policy.prompts import PromptStyle, longest_prompt
-from gxpo.policy.stops import stop_tokens
+from gxpo.policy.stops import recorded_stops, sample_plainly, sampling_record, stop_tokens
 from gxpo.policy.weights import weight_files

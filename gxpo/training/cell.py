@@ -8,7 +8,7 @@ import hashlib
 import torch
 from accelerate import PartialState
 from accelerate.utils import set_seed
-from transformers import TrainerCallback
+from transformers import PreTrainedTokenizerBase, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 from trl import GRPOConfig
 
@@ -24,6 +24,7 @@ from gxpo.cells import (
     write_json,
 )
 from gxpo.host import CellError, Interrupted, write_atomically
+from gxpo.policy import sample_plainly, sampling_record, stop_tokens
 from gxpo.policy.loading import load_model, load_tokenizer, lora_config
 from gxpo.preparation import training_problems
 from gxpo.problems import Problem
@@ -53,7 +54,10 @@ def train(cell: Cell, seconds: float | None = None) -> None:
     identity = identity_of(cell, origin["problems_sha256"])
     scheduled = checkpoint_steps(cell.train["steps"], cell.evaluate["every"])
     processes = PartialState(cpu=not torch.cuda.is_available())
-    arguments = grpo_config(cell, state, processes.num_processes)
+    spec = cell.model_spec
+    tokenizer = load_tokenizer(cell.model_path, spec.get("revision"))
+    stops = stop_tokens(cell.model_path, spec.get("revision"), tokenizer, spec["chat"])
+    arguments = grpo_config(cell, state, list(stops), processes.num_processes)
     with processes.main_process_first():
         checkpoint = prepare_state(state, identity, scheduled)
     metrics = state / METRICS
@@ -63,7 +67,7 @@ def train(cell: Cell, seconds: float | None = None) -> None:
     with StopRequest(seconds) as request, live:
         writer, stop = MetricsWriter(metrics, cell), StopAtStepEnd(request)
         callbacks = [writer, stop, PruneCheckpoints(state, scheduled)]
-        trainer = writer.trainer = _trainer(cell, problems, arguments, callbacks)
+        trainer = writer.trainer = _trainer(cell, problems, tokenizer, stops, arguments, callbacks)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if stop.stopped_after is not None:
         raise Interrupted(
@@ -80,15 +84,21 @@ def train(cell: Cell, seconds: float | None = None) -> None:
         )
     if processes.is_main_process:
         write_atomically(folder / METRICS, metrics.read_text(encoding="utf-8"))
+        origin["sampling"] = sampling_record(cell.train["temperature"], stops, tokenizer)
         write_json(folder / RUN, run_record(cell, identity, trainer, rows) | origin)
 
 
 def _trainer(
-    cell: Cell, problems: list[Problem], arguments: GRPOConfig, callbacks: list[TrainerCallback]
+    cell: Cell,
+    problems: list[Problem],
+    tokenizer: PreTrainedTokenizerBase,
+    stops: dict[int, list[str]],
+    arguments: GRPOConfig,
+    callbacks: list[TrainerCallback],
 ) -> MethodTrainer:
     """The cell's policy and method in TRL's trainer, with the random streams of its seed."""
     model = load_model(cell.model_path, revision=cell.model_spec.get("revision"))
-    tokenizer = load_tokenizer(cell.model_path, cell.model_spec.get("revision"))
+    sample_plainly(model, tokenizer, stops)
     refuse_too_long(cell, problems, tokenizer, model.config)
     set_seed(cell.seed)  # fresh LoRA adapters are random: the same for every method
     trainer = MethodTrainer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -9,13 +10,15 @@ import torch
 from gxpo.host.extras import require
 
 
-def rollout_arguments(rollouts: dict[str, Any]) -> dict[str, Any]:
-    """What ``train.rollouts`` means to TRL's GRPOConfig. Raises UserError without vLLM."""
+def rollout_arguments(rollouts: dict[str, Any], stops: Sequence[int]) -> dict[str, Any]:
+    """What ``train.rollouts`` means to TRL's GRPOConfig; transformers is told of the stops by the
+    model itself. Raises UserError without vLLM."""
     if rollouts["backend"] == "transformers":
         return {"use_vllm": False}
     require("vllm")
     return {
         "use_vllm": True,
+        "generation_kwargs": {"stop_token_ids": list(stops)},
         "vllm_mode": rollouts["mode"],
         "vllm_enable_sleep_mode": rollouts["sleep"],
         "vllm_gpu_memory_utilization": rollouts["memory"],

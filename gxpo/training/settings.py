@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from gxpo.problems import Problem, is_prepared, load_problems, prompt_schedule
 from gxpo.training.rollouts import rollout_arguments
 
 
-def grpo_config(cell: Cell, output: Path, processes: int = 1) -> GRPOConfig:
+def grpo_config(cell: Cell, output: Path, stops: Sequence[int], processes: int = 1) -> GRPOConfig:
     """TRL's configuration of a cell; what TRL would choose differently by default is explicit.
+
+    stops: ids of the tokens that end a completion.
 
     Raises UserError where the completions of a step cannot be split over the processes.
     """
@@ -53,7 +56,7 @@ def grpo_config(cell: Cell, output: Path, processes: int = 1) -> GRPOConfig:
         beta=t["beta"],
         reward_weights=[1.0, t["format_reward"]] if t["format_reward"] else None,
         epsilon=t["epsilon"],
-        **rollout_arguments(t["rollouts"]),
+        **rollout_arguments(t["rollouts"], stops),
         bf16=cell.model_spec["dtype"] == "bfloat16",
         gradient_checkpointing=t["gradient_checkpointing"],
         shuffle_dataset=False,  # the order is ours: a function of the seed alone

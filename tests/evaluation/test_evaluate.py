@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 
 import pandas as pd
 import pytest
-from support.untrained import untrained_cell
+from support.untrained import SAMPLING, untrained_cell
 
 import gxpo.evaluation.cell as evaluation
 from gxpo.cells import write_json
@@ -130,7 +130,7 @@ def test_what_waits_for_the_end_is_asked_of_the_last_and_of_the_chosen_checkpoin
     of_step = {0: 0.9, 2: 0.1, 4: 0.3, 6: 0.3}
     drawn = []
 
-    def scripted(cell, step, labels, tasks):
+    def scripted(cell, step, labels, tasks, stops):
         for label in labels:
             drawn.append((step, label))
             score = {"step": step, "benchmark": label, "pass_at_1": of_step[step]}
@@ -182,8 +182,8 @@ def test_without_a_chat_template_there_is_no_system_message(tiny_policy, workdir
     monkeypatch.setattr(TransformersSampler, "generate_until", generate_until)
     cell = untrained_cell(tiny_policy)
     cell = replace(cell, model_spec={**cell.model_spec, "system": "Be brief."})
-    record = {"cell": asdict(cell), "checkpoints": [0]} | training_problems(cell)[1]
-    write_json(cell.folder / "run.json", record)
+    record = {"cell": asdict(cell), "checkpoints": [0], "sampling": SAMPLING}
+    write_json(cell.folder / "run.json", record | training_problems(cell)[1])
     evaluate(cell)
     assert len(prompts) == 12 * 3 + 8 * 2
     assert not any("brief" in prompt for prompt in prompts)

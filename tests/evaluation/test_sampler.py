@@ -19,7 +19,7 @@ from gxpo.problems.synthetic import synthetic_problems
 def parts(tiny_policy):
     tokenizer = load_tokenizer(str(tiny_policy))
     model = load_model(str(tiny_policy)).eval()
-    return model, tokenizer, stop_tokens(str(tiny_policy), None, tokenizer)
+    return model, tokenizer, set(stop_tokens(str(tiny_policy), None, tokenizer, chat=False))
 
 
 def sampler(parts, batch_size):

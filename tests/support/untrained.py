@@ -8,6 +8,8 @@ from gxpo.cells import write_json
 from gxpo.config import complete_config, get_cell
 from gxpo.preparation import training_problems
 
+SAMPLING = {"stops": [{"id": 2}]}  # as training records it: <eos>
+
 
 def untrained_cell(policy, checkpoints=(0,), **settings):
     """A 'trained' cell whose only checkpoint is the initial policy."""
@@ -15,6 +17,6 @@ def untrained_cell(policy, checkpoints=(0,), **settings):
     config["evaluate"].update(settings)
     cell = get_cell(complete_config(config), "tiny", "grpo", 0)
     cell.folder.mkdir(parents=True, exist_ok=True)
-    record = {"cell": asdict(cell), "checkpoints": list(checkpoints)}
+    record = {"cell": asdict(cell), "checkpoints": list(checkpoints), "sampling": SAMPLING}
     write_json(cell.folder / "run.json", record | training_problems(cell)[1])
     return cell

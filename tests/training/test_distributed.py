@@ -177,4 +177,4 @@ def test_accelerate_launch_trains_a_cell(tiny_policy, tmp_path):
 def test_completions_that_do_not_split_are_refused(tiny_policy, workdir):
     cell = get_cell(complete_config(small_config(tiny_policy)), "tiny", "grpo", 0)
     with pytest.raises(UserError, match=r"not a multiple of train\.micro_batch_size = 16 times 2"):
-        grpo_config(cell, workdir, processes=2)
+        grpo_config(cell, workdir, [], processes=2)

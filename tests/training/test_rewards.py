@@ -43,7 +43,7 @@ def test_the_format_reward_is_off_by_default(tiny_policy, workdir):
     cell = cell_of(tiny_policy)
     assert cell.train["format_reward"] == 0
     assert format_rewards(cell.train["format_reward"]) == []
-    assert training.grpo_config(cell, workdir).reward_weights is None
+    assert training.grpo_config(cell, workdir, []).reward_weights is None
 
 
 def test_a_negative_weight_is_refused(tiny_policy):

@@ -17,7 +17,7 @@ def arguments(tmp_path, monkeypatch, **settings):
     config = small_config(tmp_path)
     if settings:
         config["train"]["rollouts"] = settings
-    return grpo_config(get_cell(complete_config(config), "tiny", "grpo", 0), tmp_path)
+    return grpo_config(get_cell(complete_config(config), "tiny", "grpo", 0), tmp_path, [2, 7])
 
 
 def test_transformers_by_default(tmp_path, monkeypatch):
@@ -27,6 +27,7 @@ def test_transformers_by_default(tmp_path, monkeypatch):
 def test_vllm_defaults(tmp_path, monkeypatch):
     args = arguments(tmp_path, monkeypatch, backend="vllm")
     assert (args.use_vllm, args.vllm_mode, args.vllm_enable_sleep_mode) == (True, "colocate", False)
+    assert args.generation_kwargs == {"stop_token_ids": [2, 7]}
     assert args.vllm_importance_sampling_correction is True
     assert args.vllm_gpu_memory_utilization == 0.3
     assert args.vllm_server_host == "127.0.0.1"  # TRL's own default is every interface
@@ -56,7 +57,7 @@ def test_without_vllm_the_extra_is_named(tmp_path, monkeypatch):
     cell = get_cell(complete_config(config), "tiny", "grpo", 0)
     monkeypatch.setattr(extras, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install -e '\.\[vllm\]'"):
-        grpo_config(cell, tmp_path)
+        grpo_config(cell, tmp_path, [])
 
 
 def test_the_gap_counts_tokens_of_completions_alone():

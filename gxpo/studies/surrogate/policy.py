@@ -12,6 +12,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from gxpo.cells import Cell
 from gxpo.method import Method, PolicyBatch
+from gxpo.policy import sample_plainly, stop_tokens
 from gxpo.policy.loading import load_model, load_tokenizer
 from gxpo.preparation import training_problems
 from gxpo.studies.surrogate.measure import make_optimizer, sweep
@@ -74,7 +75,10 @@ def _run(
     multiples: list[float],
     advance: Callable[[], object],
 ) -> list[dict[str, Any]]:
-    model = load_model(cell.model_path, revision=cell.model_spec.get("revision")).double()
+    path, revision = cell.model_path, cell.model_spec.get("revision")
+    model, tokenizer = load_model(path, revision=revision).double(), load_tokenizer(path, revision)
+    stops = stop_tokens(path, revision, tokenizer, cell.model_spec["chat"])
+    sample_plainly(model, tokenizer, stops)
     usual = cell.train["learning_rate"]
     optimizer = make_optimizer(kind, model.parameters(), usual)
     rows: list[dict[str, Any]] = []
@@ -92,9 +96,9 @@ def _run(
         trainer = MethodTrainer(
             method=Probe(at, measure),
             model=model,
-            processing_class=load_tokenizer(cell.model_path, cell.model_spec.get("revision")),
+            processing_class=tokenizer,
             reward_funcs=[correct, *format_rewards(cell.train["format_reward"])],
-            args=grpo_config(short, Path(scratch)),
+            args=grpo_config(short, Path(scratch), list(stops)),
             train_dataset=prompt_dataset(short, training_problems(cell)[0]),
             optimizers=(optimizer, None),
         )
