@@ -8,7 +8,7 @@ import gxpo.training.cell as training
 # Of six steps; checkpoints are due after 2, 4 and 6.
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def whole(tiny_policy, tmp_path_factory):
     """label -> the folder of its uninterrupted run."""
     folders = {}
