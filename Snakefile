@@ -10,11 +10,9 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 
-from gxpo.catalog import method_file
 from gxpo.cells import cell_folder, evaluation_sets, hold_until_exit
 from gxpo.cluster import account_problem, end_orphans, request, use_site
 from gxpo.config import (
-    NOT_SETTINGS,
     cells,
     complete_config,
     get_cell,
@@ -22,6 +20,7 @@ from gxpo.config import (
     refuse_duplicate_keys,
 )
 from gxpo.host import Busy, UserError, redact
+from gxpo.identity import EVALUATED, TRAINED, set_stamps, stamp_folder
 from gxpo.preparation.prepare import model_record, used_benchmarks
 from gxpo.problems import problem_file
 from gxpo.tracking import tracking_server
@@ -56,6 +55,7 @@ if workflow.is_main_process:
     workflow.config_settings.configfiles = [Path(RESOLVED).resolve()]
 JOBS_RECORD = f"{RESULTS}/snakemake-logs.txt"
 CELL = str(cell_folder(CONFIG["name"], "{model}", "{label}", "{seed}"))
+STAMPS = str(stamp_folder(CONFIG["name"], "{model}", "{label}", "{seed}"))
 
 
 report: "workflow/report/workflow.rst"
@@ -71,9 +71,18 @@ def cell_of(wildcards):
     return get_cell(CONFIG, wildcards.model, wildcards.label, int(wildcards.seed))
 
 
-def every_cell(file):
-    """A file of every cell's folder."""
-    return [f"{cell.folder}/{file}" for cell in cells(CONFIG)]
+def every_cell(stage):
+    """The stamp of a stage, of every cell."""
+    return [
+        str(stamp_folder(cell.name, cell.model, cell.label, cell.seed) / stage)
+        for cell in cells(CONFIG)
+    ]
+
+
+if workflow.is_main_process:
+    # Which cells are done is not for times to say: gxpo.identity compares contents.
+    for line in set_stamps(cells(CONFIG)):
+        print(redact(line), file=sys.stderr)
 
 
 include: "workflow/rules/site.smk"
@@ -92,14 +101,17 @@ localrules:
     report,
     figures,
     mlflow,
+    comparable,
 
 
 rule all:
     default_target: True
     input:
+        every_cell(EVALUATED),  # of which Snakemake would not miss any beside a report
         f"{RESULTS}/figures/suite_learning_curves.png",
         f"{RESULTS}/report.html",
         f"{RESULTS}/mlflow.imported",
+        f"{RESULTS}/comparable",
 
 
 onstart:
@@ -143,6 +155,6 @@ onerror:
         f"> /dev/null && cat {UNFINISHED}/tables.md || true"
     )
     print(
-        f"some cells failed: {UNFINISHED}/tables.md lists them with their reasons;"
+        f"some cells failed or do not compare: {UNFINISHED}/tables.md lists them with their reasons;"
     )
     print("run the same command again to retry them")

@@ -1,8 +1,10 @@
 """Shared fixtures: tiny policies and cells, and a working directory of each test's own."""
 
 import os
+import tempfile
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="gxpo-tests-")  # of gxpo.host.hashing
 os.environ.setdefault("TQDM_DISABLE", "1")
 os.environ.setdefault("DISABLE_MLFLOW_INTEGRATION", "TRUE")
 

@@ -119,7 +119,9 @@ def test_the_whole_pipeline(folder):
     kept = {a.path for a in client.list_artifacts(summary.info.run_id)}
     assert kept == {"figures", "report.html", "tables"}
 
-    # Again: nothing to do.
+    # Whatever times say: the same contents are nothing to do.
+    for file in (folder / "mine.py", *results.glob("runs/*/*/*/*"), *results.glob("models/*/*")):
+        os.utime(file)
     third = snakemake(folder, *configfile)
     assert "Nothing to be done" in third.stdout + third.stderr
 

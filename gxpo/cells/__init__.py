@@ -1,4 +1,4 @@
-"""A cell, one run of the comparison: its settings, the files of its folder, how far it has come.
+"""A cell, one run of the comparison: its settings and the files of its folder.
 
 May import ``host``. Knows no configuration file, no model, no statistics.
 """
@@ -29,4 +29,3 @@ from gxpo.cells.metrics import (
     keep_rows_until,
     read_rows,
 )
-from gxpo.cells.status import evaluation_settings, read_run, trained_run

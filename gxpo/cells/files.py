@@ -1,8 +1,8 @@
 """The files of a cell's folder, and who writes each.
 
-run.json           train     settings, versions, commit, hardware, counts, seconds
+run.json           train     inputs by hash, settings, versions, hardware, counts, seconds
 metrics.jsonl      train     one row a step (gxpo.cells.metrics)
-evaluation.json    evaluate  the settings of the evaluation
+evaluation.json    evaluate  what it was drawn with and of, hashes of the files beside it
 scores.csv         evaluate  one row per checkpoint x benchmark
 problems.parquet   evaluate  one row per checkpoint x benchmark x problem
 samples.jsonl.gz   evaluate  one row per checkpoint x benchmark x problem x sample
@@ -25,6 +25,7 @@ RUN, METRICS, SCORES, SAMPLES = "run.json", "metrics.jsonl", "scores.csv", "samp
 PROBLEM_SCORES = "problems.parquet"
 EVALUATION = "evaluation.json"
 FAILURE = "failure.json"
+LOG = "log.txt"
 STATE = "state"
 
 

@@ -92,6 +92,19 @@ def killed_worker(folder: Path) -> str | None:
         return None
 
 
+def present_worker(folder: Path) -> str | None:
+    """The process that works on the cell now, as another process sees it."""
+    try:
+        with (folder / LOCK).open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with (folder / LOCK).open(encoding="utf-8") as file:
+            return _read(file) or "another process works on it"
+    except OSError:  # no lock, or a file system without locks
+        return None
+    return None
+
+
 def _this_process(stage: str) -> str:
     job = os.environ.get("SLURM_JOB_ID")
     where = f"process {os.getpid()} on {socket.gethostname()}" + (

@@ -2,7 +2,8 @@
 what goes with them. ``snakemake`` runs the whole.
 
 Exit codes: 0 done; 1 the cell failed (its reason is in failure.json), a bound of the benchmark is
-missed, a check of a method fails, or the doctor has found a problem; 2 bad input; 75 training was
+missed, a check of a method fails, or the doctor has found a problem; 2 bad input; 3 some cells are
+not comparable with the others and left out of what was made; 75 training was
 stopped by SIGTERM, SIGUSR1 or the end of its walltime and has left a checkpoint, or another process
 works on the cell: start the same command again.
 """

@@ -5,7 +5,13 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from gxpo.catalog import benchmarks, load_method, with_registries
+from gxpo.catalog import (
+    accepted_hyperparameters,
+    benchmarks,
+    load_method,
+    method_class,
+    with_registries,
+)
 from gxpo.config.contents import hyperparameters, problem_sources
 from gxpo.config.schema import SCHEMA, refuse_violation
 from gxpo.host import UserError
@@ -31,10 +37,22 @@ def complete_config(raw: Any) -> dict[str, Any]:
     for label, spec in config["methods"].items():
         try:
             load_method(spec["method"], **hyperparameters(spec))
+            config["methods"][label] = {**spec, **_defaults_of(spec)}
         except UserError as wrong:
             raise UserError(f"config: methods.{label}: {wrong}") from wrong
     _check_problems(config)
     return config
+
+
+def _defaults_of(spec: dict[str, Any]) -> dict[str, Any]:
+    """The hyperparameters that an entry under methods leaves at the rule's defaults, where YAML has
+    a word for them: a default that is written out is the same setting."""
+    accepted = accepted_hyperparameters(method_class(spec["method"]))
+    return {
+        name: parameter.default
+        for name, parameter in accepted.items()
+        if name not in spec and isinstance(parameter.default, bool | int | float | str | None)
+    }
 
 
 def _check_divides(train: dict[str, Any], key: str) -> None:

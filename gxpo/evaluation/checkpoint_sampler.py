@@ -27,7 +27,10 @@ def checkpoint_sampler(cell: Cell, step: int, stop: set[int]) -> Iterator[Sample
     """The configured backend with a checkpoint's weights. stop: ids that end a completion."""
     spec, checkpoint = cell.model_spec, checkpoint_folder(cell.folder, step)
     if step and not checkpoint.is_dir():
-        raise CellError(f"checkpoint {checkpoint} is missing: delete {cell.folder} and train again")
+        raise CellError(
+            f"checkpoint {checkpoint} is missing, and what is asked for has not been evaluated: "
+            f"move {cell.folder} away to train the cell again"
+        )
     tokenizer = load_tokenizer(cell.model_path, spec.get("revision"))
     with contextlib.ExitStack() as stack:
         sampler: Sampler

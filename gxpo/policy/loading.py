@@ -20,6 +20,9 @@ from transformers.utils import CONFIG_NAME, cached_file
 from gxpo.host import CellError, UserError
 
 ADAPTER = "adapter_model.safetensors"
+# Llama 3.2's template, among others, writes today's date into the prompt: a run of two days would
+# be trained on two prompts. This is the date that it falls back on where there is no clock.
+_DATED = "{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}{{ '' }}"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -38,6 +41,9 @@ def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenize
     tokenizer = _load(loader, path, revision=revision, padding_side="left")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    template = tokenizer.chat_template
+    if isinstance(template, str) and "strftime_now" in template:
+        tokenizer.chat_template = _DATED + template
     return tokenizer
 
 

@@ -24,6 +24,7 @@ from gxpo.tracking.summary import CONTENT_TAG
 
 BATCH = 1000  # metrics per request, the most MLflow takes
 IDENTITY_TAG = "identity"
+LEFT_OUT_TAG = "not_comparable"
 TOTALS = (
     "optimizer_steps",
     "forward_tokens",
@@ -102,8 +103,11 @@ def import_cell(client: MlflowClient, experiment: str, cell: Cell) -> bool:
     """
     content = _content_hash(cell)
     known = runs_of(client, experiment, cell)
-    if any(run.data.tags.get(CONTENT_TAG) == content for run in known):
-        return False
+    for there in known:
+        if there.data.tags.get(CONTENT_TAG) == content:
+            if LEFT_OUT_TAG in there.data.tags:
+                client.delete_tag(there.info.run_id, LEFT_OUT_TAG)
+            return False
     identity = json.loads((cell.folder / RUN).read_text(encoding="utf-8")).get("identity", "")
     run, metrics = None, []
     for old in known:
@@ -124,6 +128,13 @@ def import_cell(client: MlflowClient, experiment: str, cell: Cell) -> bool:
     times = [metric.timestamp for metric in _metrics(cell, run.info.start_time)]
     client.set_terminated(run.info.run_id, end_time=max(times, default=run.info.start_time))
     return True
+
+
+def mark_left_out(client: MlflowClient, experiment: str, cell: Cell, reason: str) -> None:
+    """Mark a run that was imported before the cell ceased to be comparable: its curves stand among
+    the others in MLflow's comparison."""
+    for run in runs_of(client, experiment, cell):
+        client.set_tag(run.info.run_id, LEFT_OUT_TAG, redact(reason))
 
 
 def _missing(client: MlflowClient, run: Run, cell: Cell) -> list[Metric] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import sys
 
 import torch
 from accelerate import PartialState
@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 from trl import GRPOConfig
 
-from gxpo.catalog import load_method, method_source
+from gxpo.catalog import load_method
 from gxpo.cells import (
     FAILURE,
     METRICS,
@@ -21,10 +21,12 @@ from gxpo.cells import (
     Cell,
     checkpoint_steps,
     read_rows,
+    step_of,
     write_json,
 )
 from gxpo.host import CellError, Interrupted, write_atomically
-from gxpo.policy import sample_plainly, sampling_record, stop_tokens
+from gxpo.identity import identity_of, training_inputs, training_problem
+from gxpo.policy import PromptStyle, prompt_hash, sample_plainly, sampling_record, stop_tokens
 from gxpo.policy.loading import load_model, load_tokenizer, lora_config
 from gxpo.preparation import training_problems
 from gxpo.problems import Problem
@@ -33,25 +35,30 @@ from gxpo.training.callbacks import MetricsWriter, PruneCheckpoints
 from gxpo.training.interrupt import StopAtStepEnd, StopRequest
 from gxpo.training.rewards import correct, format_rewards
 from gxpo.training.settings import grpo_config, prompt_dataset, refuse_too_long
-from gxpo.training.state import identity_of, prepare_state, run_record
+from gxpo.training.state import begin_session, prepare_state, run_record
 from gxpo.training.trainer import MethodTrainer
+
+PROMPTS_HASHED = 64  # a template treats all alike; what is in them is hashed as problems
 
 
 def train(cell: Cell, seconds: float | None = None) -> None:
     """Train a cell from where it stands, and write ``metrics.jsonl`` and ``run.json``; for
     ``seconds`` at most, if given, and the step that is then begun.
 
-    Starting again after a kill resumes from the newest checkpoint; a state that belongs to other
-    settings, another method file or another model is discarded.
+    Starting again after a kill resumes from the newest checkpoint. A cell that is trained already
+    is left alone; what was trained from other settings, weights, problems or another method file is
+    moved aside first.
 
     Raises CellError or FloatingPointError where the run must not be reported, Interrupted where a
     signal (gxpo.training.interrupt) came or the time is up and the rest is still to be trained.
     """
     folder, state = cell.folder, cell.folder / STATE
+    if training_problem(cell) is None:
+        print(f"{folder} is trained already: nothing to do", file=sys.stderr)
+        return
     (folder / FAILURE).unlink(missing_ok=True)
     problems, origin = training_problems(cell)
-    origin["method_sha256"] = hashlib.sha256(method_source(cell.method).encode()).hexdigest()
-    identity = identity_of(cell, origin["problems_sha256"])
+    inputs = training_inputs(cell)
     scheduled = checkpoint_steps(cell.train["steps"], cell.evaluate["every"])
     processes = PartialState(cpu=not torch.cuda.is_available())
     spec = cell.model_spec
@@ -59,15 +66,21 @@ def train(cell: Cell, seconds: float | None = None) -> None:
     stops = stop_tokens(cell.model_path, spec.get("revision"), tokenizer, spec["chat"])
     arguments = grpo_config(cell, state, list(stops), processes.num_processes)
     with processes.main_process_first():
-        checkpoint = prepare_state(state, identity, scheduled)
+        checkpoint = prepare_state(cell, inputs, scheduled)
     metrics = state / METRICS
 
     writes = processes.is_main_process
-    live = live_tracking(cell, identity, metrics) if writes else contextlib.nullcontext()
+    live = (
+        live_tracking(cell, identity_of(cell, inputs), metrics)
+        if writes
+        else contextlib.nullcontext()
+    )
     with StopRequest(seconds) as request, live:
         writer, stop = MetricsWriter(metrics, cell), StopAtStepEnd(request)
         callbacks = [writer, stop, PruneCheckpoints(state, scheduled)]
         trainer = writer.trainer = _trainer(cell, problems, tokenizer, stops, arguments, callbacks)
+        if writes and step_of(checkpoint) < cell.train["steps"]:
+            begin_session(state, step_of(checkpoint))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if stop.stopped_after is not None:
         raise Interrupted(
@@ -85,7 +98,9 @@ def train(cell: Cell, seconds: float | None = None) -> None:
     if processes.is_main_process:
         write_atomically(folder / METRICS, metrics.read_text(encoding="utf-8"))
         origin["sampling"] = sampling_record(cell.train["temperature"], stops, tokenizer)
-        write_json(folder / RUN, run_record(cell, identity, trainer, rows) | origin)
+        style = PromptStyle.of(spec, cell.train)
+        origin["prompts_sha256"] = prompt_hash(tokenizer, style, problems[:PROMPTS_HASHED])
+        write_json(folder / RUN, run_record(cell, inputs, trainer, rows) | origin)
 
 
 def _trainer(

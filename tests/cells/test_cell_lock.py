@@ -16,9 +16,9 @@ from support.small import ROOT, small_config
 
 from gxpo.cells import disk_full, record_failure, sole_worker
 from gxpo.cells.lock import LOCK, killed_worker
-from gxpo.cells.status import status
 from gxpo.config import complete_config, get_cell
 from gxpo.host import Busy, wait_for_lock
+from gxpo.identity import status
 
 HOLD = """
 import os, signal, sys

@@ -13,6 +13,12 @@ def problem_files(sources):
     return [str(file) for file in map(problem_file, sources) if file is not None]
 
 
+def prepared(sources):
+    """Those of them that prepare_data makes: a user's own file is no output of any rule."""
+    files = {str(USED[name].file) for name in USED}
+    return [file for file in problem_files(sources) if file in files]
+
+
 def suites(wildcards):
     """The test suites come first: what stands in them is dropped from the other sets."""
     if USED[wildcards.problems].role == "test":

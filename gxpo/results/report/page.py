@@ -23,7 +23,7 @@ from gxpo.results.tables.table import Table
 
 LARGEST = 4_500_000  # bytes aimed at, 5 MB allowed; the curves take what the rest leaves
 LEAST_CURVES = 300_000
-CLAIMS, UNFINISHED = "claims", "unfinished"
+CLAIMS, UNFINISHED, NOT_COMPARABLE = "claims", "unfinished", "incomparable"
 FAMILIES = {
     "suite": "Head to head: the numbers to defend in a review",
     "paper": "By the papers' own definitions",
@@ -50,6 +50,7 @@ def write_report(results: Results, tables: Sequence[Table], path: Path) -> None:
         "families": families,
         "claims": views.get(CLAIMS),
         "unfinished": views[UNFINISHED],
+        "incomparable": views[NOT_COMPARABLE],
         "provenance": provenance(results),
         "costs": COSTS,
         "yaml": yaml.safe_dump(config, sort_keys=False, allow_unicode=True),

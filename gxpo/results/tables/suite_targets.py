@@ -12,6 +12,7 @@ import pandas as pd
 from gxpo.results.read import COSTS, GROUP, SELECTION, Results
 from gxpo.results.tables.active import active_fractions
 from gxpo.results.tables.table import NOTHING, Table, number, with_interval
+from gxpo.results.tables.unfinished import seconds_note
 from gxpo.statistics import Estimate, cost_ratio, gain_target
 from gxpo.statistics.target import target_costs
 
@@ -46,7 +47,10 @@ def target_seeds(results: Results) -> Table:
         title=f"Steps to shares of the gain of {results.baseline or 'the baseline'}, every seed",
         frame=frame,
         shown=_seeds_shown(frame),
-        notes=[f"{RULE} Seconds, backward passes and tokens stand in the CSV."],
+        notes=[
+            f"{RULE} Seconds, backward passes and tokens stand in the CSV.",
+            *seconds_note(results),
+        ],
         empty=_why_empty(results),
     )
 
@@ -87,6 +91,7 @@ def targets(results: Results) -> Table:
             "wide as the gap between evaluations allows to know). Where the label has misses the "
             "ratio flatters it, where the baseline has, it flatters the baseline: read 'reached' "
             "first. active: share of steps on which the rule acted and not its GRPO fallback.",
+            *seconds_note(results),
         ],
         empty=_why_empty(results),
     )
