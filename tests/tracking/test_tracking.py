@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 from support.fabricate import fabricate
 from support.small import ROOT, small_config
 
-from gxpo.cells import METRICS, record_failure
+from gxpo.cells import record_failure
 from gxpo.config import cells, complete_config
 from gxpo.host import UserError
 from gxpo.tracking import importing
@@ -227,13 +227,15 @@ def test_a_killed_import_leaves_nothing_twice(config, workdir, monkeypatch):
 def test_a_process_that_fails_says_why(config, workdir, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setattr(importing, "MANY", 1)
-    fabricate(config, curve)
-    metrics = cells(config)[2].folder / METRICS
-    rows = metrics.read_text()
-    metrics.write_text(rows.replace('"train_seconds": 1.0', '"train_seconds": 1e99', 1))
+    bad = cells(config)[2]
+    fabricate(
+        config,
+        curve,
+        metrics=lambda cell, step: {"train_seconds": 1e99} if (cell, step) == (bad, 1) else {},
+    )
     with pytest.raises(UserError, match=r"mlflow\.db: .*too large.* \(no result is lost: run this"):
         import_runs(config, workdir / "mlflow.db")
-    metrics.write_text(rows)
+    fabricate(config, curve)
     import_runs(config, workdir / "mlflow.db")
     import_runs(config, workdir / "whole.db")
     assert history(workdir / "mlflow.db") == history(workdir / "whole.db")
