@@ -23,6 +23,7 @@ from gxpo.cells import (
     read_rows,
     write_json,
 )
+from gxpo.cluster import meet
 from gxpo.host import CellError, Interrupted, write_atomically
 from gxpo.policy import sample_plainly, sampling_record, stop_tokens
 from gxpo.policy.loading import load_model, load_tokenizer, lora_config
@@ -53,6 +54,7 @@ def train(cell: Cell, seconds: float | None = None) -> None:
     origin["method_sha256"] = hashlib.sha256(method_source(cell.method).encode()).hexdigest()
     identity = identity_of(cell, origin["problems_sha256"])
     scheduled = checkpoint_steps(cell.train["steps"], cell.evaluate["every"])
+    meet()
     processes = PartialState(cpu=not torch.cuda.is_available())
     spec = cell.model_spec
     tokenizer = load_tokenizer(cell.model_path, spec.get("revision"))

@@ -23,8 +23,9 @@ from gxpo.cells import (
     keep_rows_until,
     read_rows,
 )
-from gxpo.host import provenance, write_atomically
+from gxpo.host import environment, provenance, write_atomically
 from gxpo.policy import weight_files
+from gxpo.training.numerics import numerics
 from gxpo.training.trainer import MethodTrainer
 
 
@@ -75,4 +76,6 @@ def run_record(
         "versions": provenance.versions(),
         "git_commit": provenance.git_commit(),
         "hardware": provenance.hardware(),
+        "numerics": numerics(trainer),
+        "environment": environment.record(),
     }
