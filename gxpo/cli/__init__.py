@@ -43,6 +43,7 @@ def _options(version: Annotated[bool, _VERSION] = False) -> None:
 
 def main() -> None:
     """Entry point: a user's mistake is one line and exit code 2, not a traceback."""
+    environment.restart_in_utf8()
     environment.settle()  # nothing has imported torch, tqdm, matplotlib or MLflow yet
     try:
         app()

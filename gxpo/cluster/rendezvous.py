@@ -14,11 +14,13 @@ NOTICE = timedelta(seconds=10)
 PATIENCE = timedelta(minutes=5)  # a cold file system takes minutes to import torch
 
 
-def meet(notice: timedelta = NOTICE, patience: timedelta = PATIENCE) -> None:
+def meet(
+    notice: timedelta = NOTICE, patience: timedelta = PATIENCE, reach: timedelta = PATIENCE
+) -> None:
     """Wait until every process that was launched for this cell is here; at once where it is alone.
 
     After ``notice`` standard error says for whom; after ``patience`` more, UserError does. It is
-    also raised where the launcher that the environment names is not there.
+    also raised where the launcher that the environment names is not there within ``reach``.
     """
     if not environment.launched():
         return
@@ -33,7 +35,7 @@ def meet(notice: timedelta = NOTICE, patience: timedelta = PATIENCE) -> None:
             "starts; unset it, or gxpo train --processes N"
         )
     try:
-        store = dist.TCPStore(address, int(port), is_master=False, timeout=patience)
+        store = dist.TCPStore(address, int(port), is_master=False, timeout=reach)
     except RuntimeError as error:
         raise UserError(
             f"{me} does not reach its launcher at {address}:{port}: unset {environment.RANKS} if "

@@ -5,6 +5,7 @@ it and pass it on. What stands in ``gxpo.host.variables`` is all that the suite 
 from __future__ import annotations
 
 import io
+import locale
 import os
 import sys
 from collections.abc import Mapping
@@ -16,6 +17,15 @@ from gxpo.host.variables import DEFAULT, DROPPED, DROPPED_ALONE, QUIET, RANKS, S
 _THIS_MACHINE = "127.0.0.1,localhost,::1"
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 _ENGINES = ("DEEPSPEED", "MEGATRON_LM", "PARALLELISM_CONFIG")
+
+
+def restart_in_utf8() -> None:
+    """Start this process anew where its locale is of another encoding, once: Python takes that of
+    files from the locale when it starts, and libraries read their own UTF-8 files by it."""
+    utf8 = sys.flags.utf8_mode or locale.getencoding().lower() in ("utf-8", "utf8")
+    if not utf8 and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def settle() -> None:

@@ -131,7 +131,13 @@ TABLE = (
         "false",
     ),
     Row(SET, "MLFLOW_TRUNCATE_LONG_VALUES", "MLflow", "a long value fails no import", "true"),
-    Row(SET, "PYTHONUTF8", "Python", "processes that are started read and write UTF-8", "1"),
+    Row(
+        SET,
+        "PYTHONUTF8",
+        "Python",
+        "files are UTF-8, also where the locale is not: the command restarts itself there",
+        "1",
+    ),
     Row(DEFAULT, "TQDM_DISABLE", "tqdm", "the suite's own bars are enough", "1"),
     Row(DEFAULT, "TOKENIZERS_PARALLELISM", "tokenizers", "no warning at each fork", "false"),
     Row(
