@@ -47,9 +47,10 @@ TABLE = (
     Row(
         DROPPED,
         "NVIDIA_TF32_OVERRIDE TORCH_ALLOW_TF32_CUBLAS_OVERRIDE ONEDNN_DEFAULT_FPMATH_MODE "
-        "DNNL_DEFAULT_FPMATH_MODE",
-        "cuBLAS, torch, oneDNN",
+        "DNNL_DEFAULT_FPMATH_MODE VLLM_FLOAT32_MATMUL_PRECISION",
+        "cuBLAS, torch, oneDNN, vLLM",
         "products of float32 numbers are taken in float32",
+        neutral=(*NEUTRAL, "highest"),
     ),
     Row(
         DROPPED,
@@ -103,9 +104,16 @@ TABLE = (
     ),
     Row(
         DROPPED,
-        "VLLM_USE_MODELSCOPE",
+        "VLLM_USE_MODELSCOPE VLLM_MODEL_REDIRECT_PATH",
         "vLLM",
         "models come from the hub at the locked commit, or from a folder",
+    ),
+    Row(
+        DROPPED,
+        "VLLM_DP_*",
+        "vLLM",
+        "an engine is alone, and would wait for others that are not there",
+        neutral=(*NEUTRAL, "1", "-1"),
     ),
     Row(
         DROPPED,
@@ -147,6 +155,7 @@ TABLE = (
         "importing MLflow costs each training process a second",
         "TRUE",
     ),
+    Row(DEFAULT, "VLLM_NO_USAGE_STATS", "vLLM", "nothing is sent unasked", "1"),
     Row(DEFAULT, "MLFLOW_DISABLE_TELEMETRY", "MLflow", "nothing is sent unasked", "true"),
     Row(
         DEFAULT, "HF_HUB_DISABLE_TELEMETRY", "huggingface_hub, TRL", "nothing is sent unasked", "1"
@@ -166,7 +175,8 @@ TABLE = (
     ),
     Row(
         RECORDED,
-        "CUDA_* CUBLAS_* CUDNN_* NVIDIA_VISIBLE_DEVICES PYTORCH_* TORCH_* TORCHDYNAMO_* "
+        "CUDA_* CUBLAS_* CUDNN_* NVIDIA_VISIBLE_DEVICES HIP_VISIBLE_DEVICES ROCR_VISIBLE_DEVICES "
+        "PYTORCH_* TORCH_* TORCHDYNAMO_* "
         "TORCHINDUCTOR_* TRITON_* FLASH_ATTENTION_* VLLM_* NCCL_* GLOO_*",
         "torch, CUDA, vLLM",
         "devices, memory, kernels, networks between processes",
