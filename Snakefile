@@ -101,6 +101,7 @@ localrules:
     report,
     figures,
     mlflow,
+    mlflow_summary,
     comparable,
 
 
@@ -110,7 +111,7 @@ rule all:
         every_cell(EVALUATED),  # of which Snakemake would not miss any beside a report
         f"{RESULTS}/figures/suite_learning_curves.png",
         f"{RESULTS}/report.html",
-        f"{RESULTS}/mlflow.imported",
+        f"{RESULTS}/mlflow.summary",
         f"{RESULTS}/comparable",
 
 
@@ -129,7 +130,7 @@ onstart:
 
 onsuccess:
     Path(JOBS_RECORD).unlink(missing_ok=True)  # no job of it is left
-    if Path(f"{RESULTS}/mlflow.imported").exists():  # not after a single target
+    if Path(f"{RESULTS}/mlflow.summary").exists():  # not after a single target
         shutil.rmtree(UNFINISHED, ignore_errors=True)
         print(Path(f"{RESULTS}/tables/tables.md").read_text())
         print(f"report:  {RESULTS}/report.html")

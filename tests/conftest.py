@@ -7,6 +7,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="gxpo-tests-")  # of gxpo.host.hashing
 os.environ.setdefault("TQDM_DISABLE", "1")
 os.environ.setdefault("DISABLE_MLFLOW_INTEGRATION", "TRUE")
+os.environ["MPLBACKEND"] = "Agg"
 
 from pathlib import Path
 

@@ -22,7 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from gxpo.host import Busy, say_unlocked
+from gxpo.host import Busy, environment, say_unlocked
 
 LOCK = "lock"
 PATIENCE = 20  # attempts, in a second
@@ -35,7 +35,7 @@ def sole_worker(folder: Path, stage: str) -> Iterator[None]:
     Says on standard error who starts, and that the process before was killed if it was. Raises Busy
     where another process holds it.
     """
-    if os.environ.get("RANK", "0") != "0":
+    if environment.rank():
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ def present_worker(folder: Path) -> str | None:
 
 
 def _this_process(stage: str) -> str:
-    job = os.environ.get("SLURM_JOB_ID")
+    job = environment.read("SLURM_JOB_ID")
     where = f"process {os.getpid()} on {socket.gethostname()}" + (
         f", Slurm job {job}" if job else ""
     )

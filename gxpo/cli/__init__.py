@@ -10,24 +10,15 @@ works on the cell: start the same command again.
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from typing import Annotated, Any, NoReturn
-
-# The libraries' own bars and integrations: ours are enough, and importing mlflow into every
-# training process costs a second. Set before anything imports tqdm or transformers.
-os.environ.setdefault("TQDM_DISABLE", "1")
-os.environ.setdefault("DISABLE_MLFLOW_INTEGRATION", "TRUE")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import typer
 
 from gxpo import __version__
 from gxpo.cli import methods, pipeline, results, studies
-from gxpo.cli.process import refuse_pickles
-from gxpo.host import UserError, redact
+from gxpo.host import UserError, environment, redact
 from gxpo.host.extras import EXTRA_OF, missing
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -53,7 +44,8 @@ def _options(version: Annotated[bool, _VERSION] = False) -> None:
 
 def main() -> None:
     """Entry point: a user's mistake is one line and exit code 2, not a traceback."""
-    refuse_pickles()
+    environment.restart_in_utf8()
+    environment.settle()  # nothing has imported torch, tqdm, matplotlib or MLflow yet
     try:
         app()
     except UserError as error:

@@ -6,7 +6,6 @@ The site is one small file that the user edits (slurm/site.yaml). Nothing here t
 from __future__ import annotations
 
 import math
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +20,7 @@ from pydantic import (
     field_validator,
 )
 
-from gxpo.host import REPOSITORY, UserError, read_text, shipped
+from gxpo.host import REPOSITORY, UserError, environment, read_text, shipped
 
 SITE = shipped("slurm/site.yaml")
 # Where a model entry says nothing. A tiny policy takes seconds to minutes, on a processor.
@@ -94,13 +93,13 @@ def use_site() -> Site:
     which a method's file may do.
 
     Raises UserError."""
-    named = os.environ.get("GXPO_SITE")
+    named = environment.read("GXPO_SITE")
     path = (REPOSITORY or Path.cwd()) / named if named else SITE
     if named and not path.is_file():
         raise UserError(f"GXPO_SITE is {named!r}: there is no file {path}")
     site = read_site(path)
     if site.scratch:
-        os.environ.setdefault("HF_HOME", str(site.scratch / "huggingface"))
+        environment.default("HF_HOME", str(site.scratch / "huggingface"))
     return site
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from gxpo.host import UserError
+from gxpo.host import UserError, environment
 
 ANSWER_SECONDS = 30
 END_SECONDS = 300  # longer than a job gets between SIGTERM and SIGKILL
@@ -19,8 +18,8 @@ END_SECONDS = 300  # longer than a job gets between SIGTERM and SIGKILL
 def seconds_left() -> float | None:
     """Until the walltime of the job that this process belongs to; None outside of jobs, and where
     Slurm sets no limit or does not say (which standard error does)."""
-    job = os.environ.get("SLURM_JOB_ID")
-    if job is None:
+    job = environment.read("SLURM_JOB_ID")
+    if not job:
         return None
     answer = _ask("squeue", "--noheader", f"--jobs={job}", "--format=%L")
     left = parse_time(answer or "")

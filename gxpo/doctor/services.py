@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import shutil
 import subprocess
@@ -13,7 +12,7 @@ from typing import Any
 
 from gxpo.cluster import ANSWER_SECONDS, GROUPED, Site, account_problem, parse_time, request
 from gxpo.doctor.finding import OK, PROBLEM, WARNING, Finding
-from gxpo.host import UserError, redact
+from gxpo.host import UserError, environment, redact
 from gxpo.tracking.live import tracking_server
 
 PLUGIN = "snakemake_executor_plugin_slurm"
@@ -139,7 +138,7 @@ def _refusal(asked: dict[str, Any], limits: dict[str, float]) -> str | None:
 
 def mlflow() -> Finding:
     """The server that MLFLOW_TRACKING_URI names answers, and accepts the credentials."""
-    named, server = os.environ.get("MLFLOW_TRACKING_URI", ""), tracking_server()
+    named, server = environment.read("MLFLOW_TRACKING_URI"), tracking_server()
     if server is None:
         if named:
             text = f"MLFLOW_TRACKING_URI is {redact(named)}, no http(s) server: it is not used"

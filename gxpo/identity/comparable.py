@@ -21,6 +21,11 @@ from gxpo.identity.status import FINISHED, INCOMPARABLE, Status, read_record, st
 BASELINE_METHOD = "grpo"
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "vllm", "lm-eval", "math-verify")
+PRECISION = (
+    *("parameter_dtypes", "trained_dtypes", "mixed_precision"),
+    *("float32_matmul_precision", "tf32"),
+)
+"""Of ``numerics`` in run.json what changes more than the last digits."""
 _MINOR = re.compile(r"\d+\.\d+")
 Record = Mapping[str, Any]
 """A cell's ``run.json`` and, under ``evaluation``, its ``evaluation.json``."""
@@ -74,7 +79,7 @@ def difference(reference: Record, other: Record) -> str | None:
             return f"{WORDS[name]} ({_short(b)}, the others' {_short(a)})"
     for words, a, b in (
         *_facts("sampling", reference, other),
-        *_facts("precision", reference, other),
+        *_facts("numerics", reference, other, PRECISION),
         ("training prompt", reference.get("prompts_sha256"), other.get("prompts_sha256")),
     ):
         if canonical(a) != canonical(b):
@@ -105,6 +110,7 @@ REMARKS = {
     "processor": lambda r: r.get("hardware", {}).get("processor"),
     "GPUs": lambda r: r.get("hardware", {}).get("gpus") or "none",
     "threads": lambda r: r.get("hardware", {}).get("threads"),
+    "kernels": lambda r: {k: v for k, v in r.get("numerics", {}).items() if k not in PRECISION},
     "processes": lambda r: r.get("processes"),
     "versions": lambda r: ", ".join(f"{k} {v}" for k, v in sorted(r.get("versions", {}).items())),
 }
@@ -117,10 +123,13 @@ def same_hardware(records: Iterable[Record]) -> bool:
     return len(kinds) <= 1
 
 
-def _facts(key: str, a: Record, b: Record) -> list[tuple[str, Any, Any]]:
-    """``key`` of run.json, entry by entry."""
+def _facts(
+    key: str, a: Record, b: Record, names: Sequence[str] | None = None
+) -> list[tuple[str, Any, Any]]:
+    """``key`` of run.json, entry by entry (``names``, or all of them)."""
     ours, theirs = a.get(key, {}), b.get(key, {})
-    names = [*ours, *(name for name in theirs if name not in ours)]
+    if names is None:
+        names = [*ours, *(name for name in theirs if name not in ours)]
     return [(f"{key}.{name}", ours.get(name), theirs.get(name)) for name in names]
 
 

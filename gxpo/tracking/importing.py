@@ -22,7 +22,7 @@ from mlflow.tracking import MlflowClient
 
 from gxpo.cells import Cell
 from gxpo.config import cells
-from gxpo.host import UserError, progress_bar, redact, wait_for_lock
+from gxpo.host import UserError, environment, progress_bar, redact, wait_for_lock
 from gxpo.identity import FINISHED, LEFT_OUT, survey
 from gxpo.tracking.mlflow_runs import get_experiment, import_cell, mark_left_out
 from gxpo.tracking.summary import import_summary
@@ -44,7 +44,7 @@ def import_runs(config: dict[str, Any], database: Path, server: str | None = Non
     if uri is None:
         uri = f"sqlite:///{database}?timeout={LOCK_SECONDS}"
         artifacts = (database.parent / "mlflow-artifacts").as_uri()
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # seconds, not minutes
+    environment.default("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # seconds, not minutes
     with _only_import(database) as lock:
         try:
             return _import(config, uri, artifacts, lock)

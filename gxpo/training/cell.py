@@ -24,6 +24,7 @@ from gxpo.cells import (
     step_of,
     write_json,
 )
+from gxpo.cluster import meet
 from gxpo.host import CellError, Interrupted, write_atomically
 from gxpo.identity import identity_of, training_inputs, training_problem
 from gxpo.policy import PromptStyle, prompt_hash, sample_plainly, sampling_record, stop_tokens
@@ -60,6 +61,7 @@ def train(cell: Cell, seconds: float | None = None) -> None:
     problems, origin = training_problems(cell)
     inputs = training_inputs(cell)
     scheduled = checkpoint_steps(cell.train["steps"], cell.evaluate["every"])
+    meet()
     processes = PartialState(cpu=not torch.cuda.is_available())
     spec = cell.model_spec
     tokenizer = load_tokenizer(cell.model_path, spec.get("revision"))
@@ -80,7 +82,7 @@ def train(cell: Cell, seconds: float | None = None) -> None:
         callbacks = [writer, stop, PruneCheckpoints(state, scheduled)]
         trainer = writer.trainer = _trainer(cell, problems, tokenizer, stops, arguments, callbacks)
         if writes and step_of(checkpoint) < cell.train["steps"]:
-            begin_session(state, step_of(checkpoint))
+            begin_session(state, step_of(checkpoint), trainer)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if stop.stopped_after is not None:
         raise Interrupted(

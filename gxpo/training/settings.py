@@ -34,7 +34,7 @@ def grpo_config(cell: Cell, output: Path, stops: Sequence[int], processes: int =
             f"train.completions_per_step = {t['completions_per_step']} is not a multiple of "
             f"train.micro_batch_size = {t['micro_batch_size']} times {processes} processes"
         )
-    return GRPOConfig(
+    arguments = GRPOConfig(
         output_dir=str(output),
         seed=cell.seed,
         max_steps=t["steps"],
@@ -68,6 +68,9 @@ def grpo_config(cell: Cell, output: Path, stops: Sequence[int], processes: int =
         save_strategy="steps",
         save_steps=cell.evaluate["every"],
     )
+    # a process has one GPU, however many are visible: DataParallel would multiply the batch
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments
 
 
 def prompt_dataset(cell: Cell, problems: list[Any]) -> Dataset:

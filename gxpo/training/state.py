@@ -19,9 +19,10 @@ from gxpo.cells import (
     read_rows,
     write_json,
 )
-from gxpo.host import file_sha256, provenance
+from gxpo.host import environment, file_sha256, provenance
 from gxpo.identity import first_difference, identity_of, set_aside, training_problem
 from gxpo.identity.inputs import Inputs
+from gxpo.training.numerics import numerics
 from gxpo.training.trainer import MethodTrainer
 
 INPUTS = "inputs.json"  # what the state was trained from
@@ -60,7 +61,7 @@ def _foreign(cell: Cell, inputs: Inputs) -> str | None:
     return None
 
 
-def begin_session(state: Path, step: int) -> None:
+def begin_session(state: Path, step: int, trainer: MethodTrainer) -> None:
     """Note where training goes on after ``step``, for ``run_record``: a cell that was moved or
     looked at elsewhere keeps the origin of its numbers."""
     sessions = _sessions(state)
@@ -68,6 +69,8 @@ def begin_session(state: Path, step: int) -> None:
         "versions": provenance.versions(),
         "git_commit": provenance.git_commit(),
         "hardware": provenance.hardware(),
+        "numerics": numerics(trainer),
+        "environment": environment.record(),
     }
     write_json(state / SESSIONS, [*sessions, {"from_step": step, **here}])
 
@@ -94,11 +97,6 @@ def run_record(
         "trainable_parameters": sum(p.numel() for p in trainer.trainable_parameters),
         "totals": {
             k: v for k, v in rows[-1].items() if k.endswith(("seconds", "tokens", "passes"))
-        },
-        "precision": {
-            "parameters": str(trainer.trainable_parameters[0].dtype).removeprefix("torch."),
-            "mixed": trainer.accelerator.mixed_precision,
-            "evaluation": cell.model_spec["dtype"],
         },
         "metrics_sha256": file_sha256(cell.folder / METRICS),
         "sessions": [*earlier, last] if earlier else [],

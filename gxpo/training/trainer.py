@@ -23,7 +23,7 @@ from transformers import Trainer, TrainerCallback
 from trl import GRPOTrainer
 
 from gxpo.cells import checkpoints
-from gxpo.host import UserError
+from gxpo.host import UserError, environment
 from gxpo.method import Cost, GradientStats, Method, global_grad_norm
 from gxpo.training.batch import TrainerBatch
 from gxpo.training.clock import Clock
@@ -42,7 +42,8 @@ class MethodTrainer(GRPOTrainer):
     of the latest update, ``grad_norm`` the norm of its last step's gradient before clipping.
 
     Raises UserError where a replayed pass would not be the gradient of the same loss: DeepSpeed,
-    fp16 gradient scaling, dropout in the policy, TRL's adaptive entropy bonus.
+    fp16 gradient scaling, dropout in the policy, TRL's adaptive entropy bonus; and where the
+    environment puts another engine, or several GPUs, under one process (gxpo.host.environment).
     """
 
     def __init__(self, *args: Any, method: Method, **kwargs: Any):
@@ -56,6 +57,7 @@ class MethodTrainer(GRPOTrainer):
         self._micro_batches: list[dict[str, Any]] = []
         self._micro_losses: list[Tensor] = []
         self._num_items: Any = None
+        environment.refuse_engines()
         super().__init__(*args, **kwargs)
         refuse_unsupported(self)
         self.clock = Clock(self.accelerator.device)

@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 def refuse_unsupported(trainer: MethodTrainer) -> None:
     if trainer.is_deepspeed_enabled:
         raise UserError("DeepSpeed is not supported: its engine owns the optimizer step")
-    if trainer.args.fp16:
+    if trainer.args.fp16 or trainer.accelerator.mixed_precision in ("fp16", "fp8"):
         raise UserError("fp16 is not supported: gradient scaling skips steps; use bf16 or fp32")
+    if trainer.args.n_gpu > 1:
+        raise UserError(
+            f"one process with {trainer.args.n_gpu} GPUs is not supported: DataParallel multiplies "
+            "the batch; let CUDA_VISIBLE_DEVICES name one, or start a process for each"
+        )
     if trainer.use_adaptive_entropy:
         raise UserError("TRL's adaptive entropy bonus is not supported: it counts every pass")
     rates = [m.p for m in trainer.model.modules() if isinstance(m, torch.nn.Dropout)]

@@ -48,8 +48,8 @@ DIFFERENCES = {
     "stops": (RUN, {"sampling": {"stops": [1]}}, "sampling.stops: [1], the others' not recorded"),
     "precision": (
         RUN,
-        {"precision": {"mixed": "bf16"}},
-        "precision.mixed: bf16, the others' not recorded",
+        {"numerics": {"mixed_precision": "bf16"}},
+        "numerics.mixed_precision: bf16, the others' not recorded",
     ),
     "prompt": (RUN, {"prompts_sha256": "c" * 64}, "training prompt: cccccccccccc, the others' not"),
     "torch": (RUN, {"versions__torch": "2.14.0"}, "torch 2.14.0, the others' 2.13.0"),

@@ -108,7 +108,7 @@ def test_the_rules_shell_commands(tiny_policy, tmp_path):
     assert ["prepare", resolved, "--only", "math500"] in calls
     assert [call[:8] for call in calls if call[0] == "train"] == [["train", resolved, *cell]]
     assert [call[:8] for call in calls if call[0] == "evaluate"] == [["evaluate", resolved, *cell]]
-    assert sorted(call[0] for call in calls[3:]) == ["figures", "mlflow", "report"]
+    assert sorted(call[0] for call in calls[3:]) == ["figures", "mlflow", "mlflow", "report"]
     assert not list(tmp_path.rglob("pwned"))
 
 
