@@ -11,7 +11,7 @@ import yaml
 from snakemake.exceptions import WorkflowError
 
 from gxpo.catalog import method_file
-from gxpo.cells import cell_folder, evaluation_sets, hold_until_exit
+from gxpo.cells import cell_folder, deciding, evaluation_sets, hold_until_exit
 from gxpo.cluster import account_problem, end_orphans, request, use_site
 from gxpo.config import (
     NOT_SETTINGS,

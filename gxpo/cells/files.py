@@ -2,6 +2,7 @@
 
 run.json           train     settings, versions, commit, hardware, counts, seconds
 metrics.jsonl      train     one row a step (gxpo.cells.metrics)
+rollouts.jsonl.gz  train     some completions of every step (gxpo.cells.rollouts)
 evaluation.json    evaluate  the settings of the evaluation
 scores.csv         evaluate  one row per checkpoint x benchmark
 problems.parquet   evaluate  one row per checkpoint x benchmark x problem
@@ -23,6 +24,7 @@ from gxpo.host import redacted, write_atomically
 
 RUN, METRICS, SCORES, SAMPLES = "run.json", "metrics.jsonl", "scores.csv", "samples.jsonl.gz"
 PROBLEM_SCORES = "problems.parquet"
+ROLLOUTS = "rollouts.jsonl.gz"
 EVALUATION = "evaluation.json"
 FAILURE = "failure.json"
 STATE = "state"

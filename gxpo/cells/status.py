@@ -8,9 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gxpo.cells.cell import Cell, due_labels, evaluation_sets
+from gxpo.cells.cell import Cell, deciding, due_labels, evaluation_sets
 from gxpo.cells.files import EVALUATION, FAILURE, RUN, SCORES
 from gxpo.cells.lock import killed_worker
+from gxpo.cells.silence import silence_remark
 from gxpo.host import NotTrained, redacted
 
 
@@ -26,6 +27,8 @@ def status(cell: Cell) -> tuple[str, str]:
     reason, file = ("not evaluated", SCORES) if run else ("not trained", RUN)
     if (folder / file).exists():
         reason += f" with these settings ({file} is of others)"
+    if not run and (remark := silence_remark(cell)):
+        reason += f"; {remark}"
     killed = killed_worker(folder)
     return "missing", f"{reason}: {killed} was killed, or its node went down" if killed else reason
 
@@ -46,8 +49,9 @@ def trained_run(cell: Cell) -> dict[str, Any]:
 
 
 def _training(settings: dict[str, Any]) -> Any:
-    """A cell's settings without those of the evaluation."""
-    return settings | {"evaluate": settings.get("evaluate", {}).get("every")}
+    """A cell's settings without those of the evaluation, and what else decides no number of it."""
+    train = deciding(settings.get("train", {}))
+    return settings | {"train": train, "evaluate": settings.get("evaluate", {}).get("every")}
 
 
 def evaluation_settings(cell: Cell) -> dict[str, Any]:

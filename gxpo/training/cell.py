@@ -16,6 +16,7 @@ from gxpo.catalog import load_method, method_source
 from gxpo.cells import (
     FAILURE,
     METRICS,
+    ROLLOUTS,
     RUN,
     STATE,
     Cell,
@@ -23,7 +24,7 @@ from gxpo.cells import (
     read_rows,
     write_json,
 )
-from gxpo.host import CellError, Interrupted, write_atomically
+from gxpo.host import Interrupted, write_atomically
 from gxpo.policy import sample_plainly, sampling_record, stop_tokens
 from gxpo.policy.loading import load_model, load_tokenizer, lora_config
 from gxpo.preparation import training_problems
@@ -31,15 +32,19 @@ from gxpo.problems import Problem
 from gxpo.tracking.live import live_tracking
 from gxpo.training.callbacks import MetricsWriter, PruneCheckpoints
 from gxpo.training.interrupt import StopAtStepEnd, StopRequest
+from gxpo.training.keeping import CompletionKeeper
 from gxpo.training.rewards import correct, format_rewards
 from gxpo.training.settings import grpo_config, prompt_dataset, refuse_too_long
+from gxpo.training.silence import SilenceWatch
 from gxpo.training.state import identity_of, prepare_state, run_record
 from gxpo.training.trainer import MethodTrainer
 
 
-def train(cell: Cell, seconds: float | None = None) -> None:
-    """Train a cell from where it stands, and write ``metrics.jsonl`` and ``run.json``; for
-    ``seconds`` at most, if given, and the step that is then begun.
+def train(cell: Cell, seconds: float | None = None, config: str | None = None) -> None:
+    """Train a cell from where it stands, and write ``metrics.jsonl``, ``rollouts.jsonl.gz`` and
+    ``run.json``; for ``seconds`` at most, if given, and the step that is then begun.
+
+    config: the configuration as it was named, for commands that are shown.
 
     Starting again after a kill resumes from the newest checkpoint; a state that belongs to other
     settings, another method file or another model is discarded.
@@ -60,14 +65,17 @@ def train(cell: Cell, seconds: float | None = None) -> None:
     arguments = grpo_config(cell, state, list(stops), processes.num_processes)
     with processes.main_process_first():
         checkpoint = prepare_state(state, identity, scheduled)
-    metrics = state / METRICS
+    metrics, rollouts = state / METRICS, state / ROLLOUTS
 
     writes = processes.is_main_process
     live = live_tracking(cell, identity, metrics) if writes else contextlib.nullcontext()
     with StopRequest(seconds) as request, live:
-        writer, stop = MetricsWriter(metrics, cell), StopAtStepEnd(request)
-        callbacks = [writer, stop, PruneCheckpoints(state, scheduled)]
-        trainer = writer.trainer = _trainer(cell, problems, tokenizer, stops, arguments, callbacks)
+        watch = SilenceWatch(cell, read_rows(metrics), config)
+        writer, keeper = MetricsWriter(metrics, cell, watch), CompletionKeeper(rollouts, cell)
+        stop = StopAtStepEnd(request)
+        callbacks = [keeper, writer, stop, PruneCheckpoints(state, scheduled)]
+        trainer = _trainer(cell, problems, tokenizer, stops, arguments, callbacks)
+        writer.trainer = keeper.trainer = trainer
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if stop.stopped_after is not None:
         raise Interrupted(
@@ -77,13 +85,11 @@ def train(cell: Cell, seconds: float | None = None) -> None:
 
     processes.wait_for_everyone()
     rows = read_rows(metrics)
-    if all(row["zero_advantage"] == 1 for row in rows):
-        raise CellError(
-            f"no learning signal: all advantages were zero in each of the {len(rows)} steps "
-            "(every group of completions was all right or all wrong)"
-        )
+    watch.refuse_whole(rows)
     if processes.is_main_process:
         write_atomically(folder / METRICS, metrics.read_text(encoding="utf-8"))
+        if rollouts.exists():  # not of a run that was begun before they were kept
+            write_atomically(folder / ROLLOUTS, rollouts.read_bytes())
         origin["sampling"] = sampling_record(cell.train["temperature"], stops, tokenizer)
         write_json(folder / RUN, run_record(cell, identity, trainer, rows) | origin)
 

@@ -14,12 +14,15 @@ from gxpo.catalog import method_source
 from gxpo.cells import (
     METRICS,
     PROBLEM_SCORES,
+    ROLLOUTS,
     RUN,
     SAMPLES,
     SCORES,
     Cell,
     checkpoint_steps,
     checkpoints,
+    deciding,
+    keep_rollouts_until,
     keep_rows_until,
     read_rows,
 )
@@ -40,7 +43,7 @@ def prepare_state(state: Path, identity: str, scheduled: list[int]) -> Path | No
                 file=sys.stderr,
             )
         # no result stands for a state that is gone
-        for result in (RUN, SCORES, PROBLEM_SCORES, SAMPLES):
+        for result in (RUN, SCORES, PROBLEM_SCORES, SAMPLES, ROLLOUTS):
             (state.parent / result).unlink(missing_ok=True)
         shutil.rmtree(state, ignore_errors=True)
         state.mkdir(parents=True)
@@ -48,13 +51,15 @@ def prepare_state(state: Path, identity: str, scheduled: list[int]) -> Path | No
     steps = [row["step"] for row in read_rows(metrics)] if metrics.exists() else []
     checkpoint = checkpoints.resume_from(state, steps, scheduled)
     keep_rows_until(metrics, checkpoints.step_of(checkpoint))
+    keep_rollouts_until(state / ROLLOUTS, checkpoints.step_of(checkpoint))
     return checkpoint
 
 
 def identity_of(cell: Cell, problems_hash: str) -> str:
     """A hash of all that decides the numbers of a cell, other than code versions and hardware."""
     weights = weight_files(cell.model_path)
-    settings = asdict(cell) | {"evaluate": cell.evaluate["every"]}  # what is evaluated changes none
+    settings = asdict(cell) | {"train": deciding(cell.train)}
+    settings["evaluate"] = cell.evaluate["every"]  # what is evaluated changes none
     parts = [settings, problems_hash, weights, method_source(cell.method)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

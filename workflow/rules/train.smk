@@ -16,7 +16,7 @@ def settings(wildcards):
     return {
         "model": {k: v for k, v in model.items() if k not in NOT_SETTINGS},
         "method": {cell.method: cell.hyperparameters},
-        "train": cell.train,
+        "train": deciding(cell.train),
         "every": cell.evaluate["every"],
     }
 
