@@ -20,7 +20,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gxpo.cells.metrics import finite_or_none
 from gxpo.host import shortened, write_atomically
 
 LONGEST = 8_000  # bytes of a text, in JSON
@@ -52,16 +51,7 @@ def rollout_row(
         "step": step,
         "prompt": _short(prompt),
         "answer": None if answer is None else _short(answer),
-        "completions": [
-            {
-                "text": _short(one["text"]),
-                "reward": finite_or_none(one["reward"]),
-                "rewards": {k: finite_or_none(v) for k, v in one["rewards"].items()},
-                "tokens": one["tokens"],
-                "ended": one["ended"],
-            }
-            for one in completions[:MOST]
-        ],
+        "completions": [one | {"text": _short(one["text"])} for one in completions[:MOST]],
     }
 
 

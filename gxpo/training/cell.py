@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import PartialState
@@ -65,13 +67,12 @@ def train(cell: Cell, seconds: float | None = None, config: str | None = None) -
     arguments = grpo_config(cell, state, list(stops), processes.num_processes)
     with processes.main_process_first():
         checkpoint = prepare_state(state, identity, scheduled)
-    metrics, rollouts = state / METRICS, state / ROLLOUTS
-
+    metrics = state / METRICS
     writes = processes.is_main_process
     live = live_tracking(cell, identity, metrics) if writes else contextlib.nullcontext()
     with StopRequest(seconds) as request, live:
         watch = SilenceWatch(cell, read_rows(metrics), config)
-        writer, keeper = MetricsWriter(metrics, cell, watch), CompletionKeeper(rollouts, cell)
+        writer, keeper = MetricsWriter(metrics, cell, watch), CompletionKeeper(state, cell)
         stop = StopAtStepEnd(request)
         callbacks = [keeper, writer, stop, PruneCheckpoints(state, scheduled)]
         trainer = _trainer(cell, problems, tokenizer, stops, arguments, callbacks)
@@ -87,11 +88,16 @@ def train(cell: Cell, seconds: float | None = None, config: str | None = None) -
     rows = read_rows(metrics)
     watch.refuse_whole(rows)
     if processes.is_main_process:
-        write_atomically(folder / METRICS, metrics.read_text(encoding="utf-8"))
-        if rollouts.exists():  # not of a run that was begun before they were kept
-            write_atomically(folder / ROLLOUTS, rollouts.read_bytes())
         origin["sampling"] = sampling_record(cell.train["temperature"], stops, tokenizer)
-        write_json(folder / RUN, run_record(cell, identity, trainer, rows) | origin)
+        _write_results(folder, run_record(cell, identity, trainer, rows) | origin)
+
+
+def _write_results(folder: Path, record: dict[str, Any]) -> None:
+    """What has grown in the state, whole; ``run.json`` last: it says that the cell is trained."""
+    for name in (METRICS, ROLLOUTS):
+        if (folder / STATE / name).exists():  # rollouts: where they are kept
+            write_atomically(folder / name, (folder / STATE / name).read_bytes())
+    write_json(folder / RUN, record)
 
 
 def _trainer(

@@ -14,7 +14,7 @@ from typing import Any
 from accelerate.utils import gather_object
 from transformers import TrainerCallback
 
-from gxpo.cells import Cell, append_rollouts, is_kept, rollout_row
+from gxpo.cells import ROLLOUTS, Cell, append_rollouts, is_kept, rollout_row
 from gxpo.training.rewards import completion_text
 from gxpo.training.trainer import MethodTrainer
 
@@ -22,8 +22,8 @@ from gxpo.training.trainer import MethodTrainer
 class CompletionKeeper(TrainerCallback):
     """Appends the first prompts of each step and what the policy wrote, in the first process."""
 
-    def __init__(self, path: Path, cell: Cell):
-        self._path = path
+    def __init__(self, state: Path, cell: Cell):
+        self._path = state / ROLLOUTS
         self._train = cell.train
         self.trainer: MethodTrainer
 

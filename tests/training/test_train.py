@@ -13,7 +13,7 @@ import yaml
 from support.small import ROOT, small_config
 
 import gxpo.training.cell as training
-from gxpo.cells import COLUMNS, checkpoint_steps, read_rows
+from gxpo.cells import COLUMNS, checkpoint_steps, read_rollouts, read_rows
 from gxpo.cells.checkpoints import seal
 from gxpo.cells.status import status
 from gxpo.config import complete_config, get_cell
@@ -97,7 +97,8 @@ def test_no_learning_signal_fails_the_cell(tiny_policy, workdir, monkeypatch):
 def test_a_state_of_other_settings_is_discarded(tiny_policy, workdir, capsys):
     first = cell_of(tiny_policy)
     training.train(first)
-    for name in ("scores.csv", "problems.parquet", "samples.jsonl.gz"):
+    evaluated = ("scores.csv", "problems.parquet", "samples.jsonl.gz")
+    for name in evaluated:
         (first.folder / name).write_text("of the first training")
     changed = small_config(tiny_policy)["train"] | {"learning_rate": 2e-3}
     second = cell_of(tiny_policy, train=changed)
@@ -107,7 +108,9 @@ def test_a_state_of_other_settings_is_discarded(tiny_policy, workdir, capsys):
     said = f"{second.folder}: trained with other settings, weights, problems or another method file"
     assert f"{said}: its 3 checkpoints are discarded" in capsys.readouterr().err
     assert status(second) == ("missing", "not evaluated")  # nothing of the first remains
-    assert not list(second.folder.glob("*.parquet")) + list(second.folder.glob("*.gz"))
+    assert not [name for name in evaluated if (second.folder / name).exists()]
+    kept = read_rollouts(second.folder / "rollouts.jsonl.gz")
+    assert [row["step"] for row in kept] == [1, 2, 3, 4, 5, 6]
 
 
 def test_copied_weights_are_the_same_weights(tiny_policy, workdir):
