@@ -22,6 +22,7 @@ from gxpo.results.read import Results
 PROBLEMS = 2  # of a benchmark
 LARGEST = 600_000  # bytes of all texts, roughly
 LONGEST, SHORTEST = 1500, 200  # bytes of a text, as the page has it
+DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, ValueError, KeyError, TypeError)
 RULE = (
     f"Of every benchmark the first {PROBLEMS} problems as they stand in it, of every problem the "
     "first sample, however it was answered; of the first seed that most labels have finished."
@@ -131,9 +132,9 @@ def first_samples(cell: Cell) -> dict[tuple[int, str], dict[str, Answer]]:
                 if row["problem"] not in problems and len(problems) == PROBLEMS:
                     full.add(beginning)
                 elif row["problem"] not in problems:
-                    answer = Answer(row["step"], bool(row["correct"]), row["completion"])
+                    answer = Answer(row["step"], bool(row["correct"]), str(row["completion"]))
                     problems[row["problem"]] = answer
-    except (FileNotFoundError, gzip.BadGzipFile, EOFError, zlib.error, ValueError):
+    except (*DAMAGED, FileNotFoundError):
         return {}
     return found
 
