@@ -37,5 +37,6 @@ from gxpo.cells.rollouts import (
     read_rollouts,
     rollout_row,
 )
+from gxpo.cells.samples import sample_member, sample_members
 from gxpo.cells.silence import SILENT_STEPS, show_command, silent_steps
 from gxpo.cells.status import evaluation_settings, read_run, trained_run

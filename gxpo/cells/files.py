@@ -7,6 +7,7 @@ evaluation.json    evaluate  the settings of the evaluation
 scores.csv         evaluate  one row per checkpoint x benchmark
 problems.parquet   evaluate  one row per checkpoint x benchmark x problem
 samples.jsonl.gz   evaluate  one row per checkpoint x benchmark x problem x sample
+                             (gxpo.cells.samples)
 failure.json       whichever stage failed last: its reason
 lock               both      who works on the cell (gxpo.cells.lock)
 log.txt            Snakemake what all attempts have printed, appended

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from typing import Any
 
 import pandas as pd
@@ -16,6 +14,7 @@ from gxpo.cells import (
     Cell,
     evaluation_settings,
     finite_or_none,
+    sample_member,
     write_json,
 )
 from gxpo.evaluation.parts import Part
@@ -63,8 +62,7 @@ def write_results(cell: Cell, parts: list[Part]) -> None:
     (folder / SCORES).unlink(missing_ok=True)  # of other settings, perhaps
     write_json(folder / EVALUATION, evaluation_settings(cell))
     write_atomically(folder / PROBLEM_SCORES, problem_table([r for p in parts for r in p["rows"]]))
-    lines = (json.dumps(row) + "\n" for part in parts for row in part["rows"])
-    write_atomically(folder / SAMPLES, gzip.compress("".join(lines).encode(), mtime=0))
+    write_atomically(folder / SAMPLES, b"".join(sample_member(part["rows"]) for part in parts))
     table = pd.DataFrame([part["score"] for part in parts])
     write_atomically(folder / SCORES, table.to_csv(index=False))
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import escape
 
-from gxpo.cells import SAMPLES, Cell
+from gxpo.cells import SAMPLES, Cell, sample_members
 from gxpo.config import get_cell
 from gxpo.host import UserError, shortened, visible
 from gxpo.problems import Problem, content_hash, load_problems
@@ -115,23 +115,15 @@ def _seed(results: Results, model: str) -> int | None:
 
 def first_samples(cell: Cell) -> dict[tuple[int, str], dict[str, Answer]]:
     """(step, benchmark) -> problem -> its first sample, of the first problems; empty where the file
-    is missing or damaged.
-
-    Lines of other problems are not parsed: a file of the papers' size has half a million.
-    """
+    is missing or damaged."""
     found: dict[tuple[int, str], dict[str, Answer]] = defaultdict(dict)
-    full: set[bytes] = set()  # beginnings of lines, up to the problem
     try:
-        with gzip.open(cell.folder / SAMPLES, "rb") as lines:
-            for line in lines:
-                beginning = line[: line.index(b', "problem": ')]
-                if beginning in full:
-                    continue
-                row = json.loads(line)
+        for member in sample_members(cell.folder / SAMPLES):
+            for row in map(json.loads, member):
                 problems = found[row["step"], row["benchmark"]]
-                if row["problem"] not in problems and len(problems) == PROBLEMS:
-                    full.add(beginning)
-                elif row["problem"] not in problems:
+                if row["problem"] not in problems:
+                    if len(problems) == PROBLEMS:
+                        break
                     answer = Answer(row["step"], bool(row["correct"]), str(row["completion"]))
                     problems[row["problem"]] = answer
     except (*DAMAGED, FileNotFoundError):
