@@ -171,7 +171,7 @@ def train(
     with working_on(cell, "train"):
         with quick_imports():
             from gxpo.training.cell import train as run
-        run(cell, _training_seconds(stop_before))
+        run(cell, _training_seconds(stop_before), str(config))
 
 
 @app.command()

@@ -1,15 +1,17 @@
-"""``gxpo status``, ``tables``, ``claims``, ``figures``, ``report``, ``mlflow``: what runs have
-become, and what is made from them."""
+"""``gxpo status``, ``show``, ``tables``, ``claims``, ``figures``, ``report``, ``mlflow``: what runs
+have become, and what is made from them."""
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gxpo import config as configuration
-from gxpo.cli.process import Config
+from gxpo.cli.process import Config, Model, Seed
 from gxpo.host import redact
 from gxpo.tracking.live import tracking_server
 
@@ -35,6 +37,38 @@ def status(config: Config) -> None:
         if len(table.frame) or table.notes:
             typer.echo(markdown(table) + "\n")
     _end(results)
+
+
+@app.command()
+def show(
+    config: Config,
+    model: Model,
+    label: Annotated[
+        list[str],
+        typer.Option(help="a label under methods:; given several times: labels side by side"),
+    ],
+    seed: Seed,
+    step: Annotated[
+        int | None, typer.Option(help="a training step that is kept; default: the last")
+    ] = None,
+) -> None:
+    """Show what the policy writes in training: prompts, completions, rewards. Of a cell that has
+    finished, failed, or is at work; labels side by side have the same prompts:
+
+    gxpo show demo --model tiny-qwen2 --label grpo --label gxpo-k5 --seed 0 --step 1
+
+    train.keep_completions says of how many prompts a step the completions are kept. Colours only on
+    a terminal, and not where NO_COLOR is set; control characters are shown as \\x1b and the like.
+    """
+    from rich.console import Console
+
+    from gxpo.results.show import show as page
+
+    checked = configuration.read_config(config)
+    cells = [configuration.get_cell(checked, model, name, seed) for name in dict.fromkeys(label)]
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a policy writes what the locale may not know
+        sys.stdout.reconfigure(errors="backslashreplace")
+    Console(highlight=False, markup=False, emoji=False).print(page(cells, step))
 
 
 @app.command()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import sys
 from typing import Any
 
@@ -16,6 +14,7 @@ from gxpo.cells import (
     SCORES,
     Cell,
     finite_or_none,
+    sample_member,
     write_json,
 )
 from gxpo.evaluation.parts import Part
@@ -65,8 +64,7 @@ def write_results(cell: Cell, identity: str, parts: list[Part]) -> None:
     if moved := set_aside(cell, (EVALUATION, SCORES, PROBLEM_SCORES, SAMPLES)):
         print(f"{folder}: its earlier evaluation is moved to {moved}", file=sys.stderr)
     write_atomically(folder / PROBLEM_SCORES, problem_table([r for p in parts for r in p["rows"]]))
-    lines = (json.dumps(row) + "\n" for part in parts for row in part["rows"])
-    write_atomically(folder / SAMPLES, gzip.compress("".join(lines).encode(), mtime=0))
+    write_atomically(folder / SAMPLES, b"".join(sample_member(part["rows"]) for part in parts))
     table = pd.DataFrame([part["score"] for part in parts])
     write_atomically(folder / SCORES, table.to_csv(index=False))
     record = evaluation_record(cell) | {

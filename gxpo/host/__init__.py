@@ -7,7 +7,8 @@ from gxpo.host.atomic import sync, write_atomically
 from gxpo.host.errors import Busy, CellError, Interrupted, NotTrained, UserError
 from gxpo.host.flock import say_unlocked, wait_for_lock
 from gxpo.host.hashing import file_sha256, file_stamp, text_sha256
-from gxpo.host.progress import progress_bar
+from gxpo.host.progress import progress_bar, say_beside
 from gxpo.host.redaction import redact, redacted
 from gxpo.host.shipped import REPOSITORY, shipped
+from gxpo.host.untrusted import shortened, visible
 from gxpo.host.user_files import read_text

@@ -13,10 +13,10 @@ import contextlib
 import functools
 import hashlib
 import json
-import os
 import time
 from pathlib import Path
 
+from gxpo.host import environment
 from gxpo.host.atomic import write_atomically
 
 LARGE = 1 << 20  # bytes; below, hashing takes less than looking it up
@@ -60,7 +60,7 @@ def _hash(path: Path) -> str:
 
 
 def _cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = environment.read("XDG_CACHE_HOME") or "~/.cache"
     return Path(home).expanduser() / "gxpo" / "hashes.json"
 
 

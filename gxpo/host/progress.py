@@ -24,3 +24,11 @@ def progress_bar(description: str, total: int, initial: int = 0, shown: bool = T
         dynamic_ncols=terminal,
         disable=not shown,  # the libraries' own bars are switched off by TQDM_DISABLE; ours stays
     )
+
+
+def say_beside(bar: Any, line: str) -> None:
+    """Print a line on standard error that neither cuts the bar nor is cut by it."""
+    if sys.stderr.isatty():
+        bar.write(line, file=sys.stderr)
+    else:  # tqdm would put carriage returns into a log file
+        print(line, file=sys.stderr, flush=True)

@@ -169,6 +169,12 @@ TABLE = (
     ),
     Row(
         RECORDED,
+        "XDG_CACHE_HOME",
+        "gxpo",
+        "where hashes of large files are remembered; default ~/.cache",
+    ),
+    Row(
+        RECORDED,
         "OMP_* MKL_* KMP_* GOMP_* OPENBLAS_* ATEN_* ONEDNN_* DNNL_*",
         "torch, MKL, oneDNN",
         "threads and instruction sets change the rounding of sums",

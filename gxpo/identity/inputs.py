@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gxpo.catalog import benchmarks, method_source
-from gxpo.cells import Cell
+from gxpo.cells import Cell, deciding
 from gxpo.host import UserError, file_stamp, redacted, text_sha256
 from gxpo.policy import QUESTION, policy_hashes
 from gxpo.preparation import kept_problems
@@ -105,7 +105,7 @@ def _settings(cell: Cell) -> dict[str, Any]:
         "method": cell.hyperparameters,
         "train": {
             "template": QUESTION,
-            **cell.train,
+            **deciding(cell.train),
             "problems": by_content(cell.train["problems"]),
         },
         "evaluate": {"every": cell.evaluate["every"]},

@@ -21,6 +21,7 @@ from gxpo.cells import (
     Cell,
     due_labels,
     evaluation_sets,
+    silence_remark,
     step_of,
 )
 from gxpo.cells.lock import killed_worker, present_worker
@@ -164,6 +165,8 @@ def _unfinished(cell: Cell, stage: str, problem: str, file: str) -> Status:
     killed = killed_worker(folder)
     why = f": {killed} was killed, or its node went down" if killed else ""
     steps = [step_of(path) for path in (folder / STATE).glob("checkpoint-*")]
+    if file == RUN and (remark := silence_remark(cell)):
+        why += f"; {remark}"
     if file == RUN and steps:
         reached = f"at step {max(steps)} of {cell.train['steps']}"
         return Status(STOPPED, f"{reached}{why}; the same command goes on from there")

@@ -16,6 +16,7 @@ from gxpo.catalog import load_method
 from gxpo.cells import (
     FAILURE,
     METRICS,
+    ROLLOUTS,
     RUN,
     STATE,
     Cell,
@@ -25,7 +26,7 @@ from gxpo.cells import (
     write_json,
 )
 from gxpo.cluster import meet
-from gxpo.host import CellError, Interrupted, write_atomically
+from gxpo.host import Interrupted, write_atomically
 from gxpo.identity import identity_of, training_inputs, training_problem
 from gxpo.policy import PromptStyle, prompt_hash, sample_plainly, sampling_record, stop_tokens
 from gxpo.policy.loading import load_model, load_tokenizer, lora_config
@@ -34,17 +35,21 @@ from gxpo.problems import Problem
 from gxpo.tracking.live import live_tracking
 from gxpo.training.callbacks import MetricsWriter, PruneCheckpoints
 from gxpo.training.interrupt import StopAtStepEnd, StopRequest
+from gxpo.training.keeping import CompletionKeeper
 from gxpo.training.rewards import correct, format_rewards
 from gxpo.training.settings import grpo_config, prompt_dataset, refuse_too_long
+from gxpo.training.silence import SilenceWatch
 from gxpo.training.state import begin_session, prepare_state, run_record
 from gxpo.training.trainer import MethodTrainer
 
 PROMPTS_HASHED = 64  # a template treats all alike; what is in them is hashed as problems
 
 
-def train(cell: Cell, seconds: float | None = None) -> None:
-    """Train a cell from where it stands, and write ``metrics.jsonl`` and ``run.json``; for
-    ``seconds`` at most, if given, and the step that is then begun.
+def train(cell: Cell, seconds: float | None = None, config: str | None = None) -> None:
+    """Train a cell from where it stands, and write ``metrics.jsonl``, ``rollouts.jsonl.gz`` and
+    ``run.json``; for ``seconds`` at most, if given, and the step that is then begun.
+
+    config: the configuration as it was named, for commands that are shown.
 
     Starting again after a kill resumes from the newest checkpoint. A cell that is trained already
     is left alone; what was trained from other settings, weights, problems or another method file is
@@ -70,7 +75,6 @@ def train(cell: Cell, seconds: float | None = None) -> None:
     with processes.main_process_first():
         checkpoint = prepare_state(cell, inputs, scheduled)
     metrics = state / METRICS
-
     writes = processes.is_main_process
     live = (
         live_tracking(cell, identity_of(cell, inputs), metrics)
@@ -78,9 +82,12 @@ def train(cell: Cell, seconds: float | None = None) -> None:
         else contextlib.nullcontext()
     )
     with StopRequest(seconds) as request, live:
-        writer, stop = MetricsWriter(metrics, cell), StopAtStepEnd(request)
-        callbacks = [writer, stop, PruneCheckpoints(state, scheduled)]
-        trainer = writer.trainer = _trainer(cell, problems, tokenizer, stops, arguments, callbacks)
+        watch = SilenceWatch(cell, read_rows(metrics), config)
+        writer, keeper = MetricsWriter(metrics, cell, watch), CompletionKeeper(state, cell)
+        stop = StopAtStepEnd(request)
+        callbacks = [keeper, writer, stop, PruneCheckpoints(state, scheduled)]
+        trainer = _trainer(cell, problems, tokenizer, stops, arguments, callbacks)
+        writer.trainer = keeper.trainer = trainer
         if writes and step_of(checkpoint) < cell.train["steps"]:
             begin_session(state, step_of(checkpoint), trainer)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -92,16 +99,15 @@ def train(cell: Cell, seconds: float | None = None) -> None:
 
     processes.wait_for_everyone()
     rows = read_rows(metrics)
-    if all(row["zero_advantage"] == 1 for row in rows):
-        raise CellError(
-            f"no learning signal: all advantages were zero in each of the {len(rows)} steps "
-            "(every group of completions was all right or all wrong)"
-        )
+    watch.refuse_whole(rows)
     if processes.is_main_process:
-        write_atomically(folder / METRICS, metrics.read_text(encoding="utf-8"))
         origin["sampling"] = sampling_record(cell.train["temperature"], stops, tokenizer)
         style = PromptStyle.of(spec, cell.train)
         origin["prompts_sha256"] = prompt_hash(tokenizer, style, problems[:PROMPTS_HASHED])
+        for name in (METRICS, ROLLOUTS):  # what has grown in the state, whole
+            if (state / name).exists():  # rollouts: where they are kept
+                write_atomically(folder / name, (state / name).read_bytes())
+        # last: it says that the cell is trained
         write_json(folder / RUN, run_record(cell, inputs, trainer, rows) | origin)
 
 

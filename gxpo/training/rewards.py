@@ -37,8 +37,13 @@ def format_rewards(weight: float) -> list[Callable[..., list[float]]]:
     return [boxed_once] if weight else []
 
 
+def completion_text(completion: Any) -> str:
+    """What is graded of a completion of TRL's: a text, or a chat model's message."""
+    return completion if isinstance(completion, str) else completion[0]["content"]
+
+
 def _texts(completions: list[Any]) -> list[str]:
-    return [c if isinstance(c, str) else c[0]["content"] for c in completions]
+    return [completion_text(completion) for completion in completions]
 
 
 def parity(completion_ids: list[list[int]], **_: Any) -> list[float]:

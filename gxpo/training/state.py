@@ -10,11 +10,13 @@ from typing import Any
 
 from gxpo.cells import (
     METRICS,
+    ROLLOUTS,
     RUN,
     STATE,
     Cell,
     checkpoint_steps,
     checkpoints,
+    keep_rollouts_until,
     keep_rows_until,
     read_rows,
     write_json,
@@ -43,6 +45,7 @@ def prepare_state(cell: Cell, inputs: Inputs, scheduled: list[int]) -> Path | No
     steps = [row["step"] for row in read_rows(metrics)] if metrics.exists() else []
     checkpoint = checkpoints.resume_from(state, steps, scheduled)
     keep_rows_until(metrics, checkpoints.step_of(checkpoint))
+    keep_rollouts_until(state / ROLLOUTS, checkpoints.step_of(checkpoint))
     return checkpoint
 
 

@@ -27,7 +27,7 @@ from gxpo.host import UserError, environment
 from gxpo.method import Cost, GradientStats, Method, global_grad_norm
 from gxpo.training.batch import TrainerBatch
 from gxpo.training.clock import Clock
-from gxpo.training.rollouts import LogprobGap, logprob_gap
+from gxpo.training.rollouts import LogprobGap, Rollouts, logprob_gap
 from gxpo.training.unsupported import refuse_unsupported
 
 HARNESS_STATE = "harness_state.json"
@@ -52,6 +52,7 @@ class MethodTrainer(GRPOTrainer):
         self.rollout_tokens = 0
         self.method_metrics: dict[str, float] = {}
         self.grad_norm = 0.0
+        self.latest_rollouts: Rollouts
         self.logprob_gap: LogprobGap | None = None  # of the latest rollouts; None without vLLM
         self._replaying = False
         self._micro_batches: list[dict[str, Any]] = []
@@ -76,6 +77,7 @@ class MethodTrainer(GRPOTrainer):
         with self.clock.measure("rollout"):
             output = super()._generate_and_score_completions(inputs)
         self._token_counts[2] += output["completion_mask"].sum()
+        self.latest_rollouts = Rollouts(inputs, output["completion_ids"], output["completion_mask"])
         return output
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:

@@ -78,7 +78,7 @@ def test_stages_end_to_end(config, workdir, monkeypatch, capsys):
 
 
 def test_a_failed_cell_leaves_its_reason(config, monkeypatch, capsys):
-    def fail(cell, seconds):
+    def fail(cell, *_):
         raise CellError("no learning signal")
 
     monkeypatch.setattr("gxpo.training.cell.train", fail)
@@ -89,7 +89,7 @@ def test_a_failed_cell_leaves_its_reason(config, monkeypatch, capsys):
 
 
 def test_an_interrupted_cell_has_not_failed(config, workdir, monkeypatch, capsys):
-    def interrupt(cell, seconds):
+    def interrupt(cell, *_):
         raise Interrupted("stopped by SIGTERM after step 3 of 6, which is checkpointed")
 
     monkeypatch.setattr("gxpo.training.cell.train", interrupt)
@@ -104,7 +104,7 @@ def test_an_interrupted_cell_has_not_failed(config, workdir, monkeypatch, capsys
 
 
 def test_a_crash_leaves_its_reason_and_its_traceback(config, monkeypatch):
-    def crash(cell, seconds):
+    def crash(cell, *_):
         raise ZeroDivisionError("by zero")
 
     monkeypatch.setattr("gxpo.training.cell.train", crash)

@@ -13,7 +13,7 @@ import yaml
 from support.small import ROOT, small_config
 
 import gxpo.training.cell as training
-from gxpo.cells import COLUMNS, checkpoint_steps, read_rows
+from gxpo.cells import COLUMNS, checkpoint_steps, read_rollouts, read_rows
 from gxpo.cells.checkpoints import seal
 from gxpo.config import complete_config, get_cell
 from gxpo.host import CellError, UserError
@@ -97,7 +97,8 @@ def test_no_learning_signal_fails_the_cell(tiny_policy, workdir, monkeypatch):
 def test_results_of_other_settings_are_moved_aside(tiny_policy, workdir, capsys):
     first = cell_of(tiny_policy)
     training.train(first)
-    for name in ("scores.csv", "problems.parquet", "samples.jsonl.gz"):
+    evaluated = ("scores.csv", "problems.parquet", "samples.jsonl.gz")
+    for name in evaluated:
         (first.folder / name).write_text("of the first training")
     before = {p.relative_to(first.folder): p.read_bytes() for p in files_of(first.folder)}
     changed = small_config(tiny_policy)["train"] | {"learning_rate": 2e-3}
@@ -110,7 +111,9 @@ def test_results_of_other_settings_are_moved_aside(tiny_policy, workdir, capsys)
     assert f"{said}: what was there is moved to {aside}" in capsys.readouterr().err
     assert {p.relative_to(aside): p.read_bytes() for p in files_of(aside)} == before
     assert status(second) == ("missing", "not evaluated")  # nothing of the first remains
-    assert not list(second.folder.glob("*.parquet")) + list(second.folder.glob("*.gz"))
+    assert not [name for name in evaluated if (second.folder / name).exists()]
+    kept = read_rollouts(second.folder / "rollouts.jsonl.gz")
+    assert [row["step"] for row in kept] == [1, 2, 3, 4, 5, 6]
 
 
 def files_of(folder):

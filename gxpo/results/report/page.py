@@ -16,6 +16,7 @@ from markupsafe import Markup
 from gxpo.host import redacted, write_atomically
 from gxpo.results.read import COSTS, Results
 from gxpo.results.report.curves import curve_data
+from gxpo.results.report.examples import examples
 from gxpo.results.report.provenance import provenance
 from gxpo.results.report.summary import summaries
 from gxpo.results.report.table_view import view
@@ -48,6 +49,7 @@ def write_report(results: Results, tables: Sequence[Table], path: Path) -> None:
         "baseline": results.baseline,
         "summaries": summaries(results, tables),
         "families": families,
+        "examples": examples(results),
         "claims": views.get(CLAIMS),
         "unfinished": views[UNFINISHED],
         "incomparable": views[NOT_COMPARABLE],
