@@ -16,10 +16,9 @@ from gxpo.cluster import account_problem, end_orphans, request, use_site
 from gxpo.config import (
     NOT_SETTINGS,
     cells,
-    complete_config,
     get_cell,
     hub_models,
-    refuse_duplicate_keys,
+    merged_config,
 )
 from gxpo.host import Busy, UserError, redact
 from gxpo.preparation.prepare import model_record, used_benchmarks
@@ -31,16 +30,15 @@ os.environ["PATH"] = os.pathsep.join(
     [os.path.dirname(sys.executable), os.environ["PATH"]]
 )
 
-if "models" not in config:
+if not workflow.configfiles:
 
     configfile: os.path.join(workflow.basedir, "config/demo.yaml")
 
 
 try:
-    for file in workflow.configfiles:
-        refuse_duplicate_keys(file)
     if workflow.is_main_process:
-        CONFIG = complete_config(config)
+        # Not Snakemake's own reading of them: it takes other numbers for numbers than gxpo does.
+        CONFIG = merged_config(workflow.configfiles, workflow.config_settings.config)
     else:  # a cluster's job: what was submitted, which also saves importing torch here
         CONFIG = yaml.safe_load(
             Path(f"results/{config['name']}/config.yaml").read_text()

@@ -10,10 +10,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gxpo.catalog.gold_answers import EXTRACTORS
-from gxpo.host import UserError, read_text, shipped
+from gxpo.host import UserError, read_yaml, shipped
 
 PREPARED = Path("data")  # of the working directory, like results/
 ROLES = ("train", "select", "test")
@@ -94,7 +92,7 @@ def _models(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    entries = yaml.safe_load(read_text(path))
+    entries = read_yaml(path)
     return {name: entry for name, entry in entries.items() if not name.startswith(".")}
 
 

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 
-from gxpo.host import UserError
+from gxpo.host import UserError, parse_yaml
 
 app = typer.Typer()
 
@@ -78,9 +77,9 @@ def compare(
 def _setting(item: str) -> tuple[str, object]:
     name, equals, value = item.partition("=")
     try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError:
-        equals = ""
+        parsed = parse_yaml(value)
+    except UserError as error:
+        raise UserError(f"--set {item!r}: {error}") from error
     if not equals:
         raise UserError(f"--set {item!r}: expected NAME=VALUE")
     return name, parsed

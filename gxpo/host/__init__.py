@@ -10,3 +10,5 @@ from gxpo.host.progress import progress_bar
 from gxpo.host.redaction import redact, redacted
 from gxpo.host.shipped import REPOSITORY, shipped
 from gxpo.host.user_files import read_text
+from gxpo.host.yaml_files import parse_yaml, read_yaml
+from gxpo.host.yaml_hints import hint

@@ -7,9 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from gxpo.host import UserError, read_text, shipped
+from gxpo.host import UserError, read_yaml, shipped
 from gxpo.statistics import Estimate
 
 CLAIMS = shipped("results/claims.yaml")
@@ -50,7 +48,7 @@ class Claim:
 
 def read_claims(path: Path = CLAIMS) -> list[Claim]:
     """The claims in their order. Raises UserError for a bad entry."""
-    content = yaml.safe_load(read_text(path))
+    content = read_yaml(path)
     keys = {field.name for field in fields(Claim)}
     claims = []
     for entry in content["claims"]:
