@@ -11,8 +11,15 @@ import yaml
 from snakemake.exceptions import WorkflowError
 
 from gxpo.catalog import method_file
+from gxpo.checking import refuse_unusable
 from gxpo.cells import cell_folder, evaluation_sets, hold_until_exit
-from gxpo.cluster import account_problem, end_orphans, request, use_site
+from gxpo.cluster import (
+    account_problem,
+    end_orphans,
+    request,
+    submission_problem,
+    use_site,
+)
 from gxpo.config import (
     NOT_SETTINGS,
     cells,
@@ -39,6 +46,8 @@ try:
     if workflow.is_main_process:
         # Not Snakemake's own reading of them: it takes other numbers for numbers than gxpo does.
         CONFIG = merged_config(workflow.configfiles, workflow.config_settings.config)
+        use_site()  # whose scratch has the hub's cache
+        refuse_unusable(CONFIG)
     else:  # a cluster's job: what was submitted, which also saves importing torch here
         CONFIG = yaml.safe_load(
             Path(f"results/{config['name']}/config.yaml").read_text()
@@ -85,8 +94,6 @@ include: "workflow/rules/surrogate.smk"
 
 localrules:
     all,
-    prepare_data,
-    prepare_model,
     report,
     figures,
     mlflow,
@@ -101,8 +108,10 @@ rule all:
 
 
 onstart:
-    if SITE.account and workflow.executor_plugin.name == "slurm":
-        if problem := account_problem(SITE.account):
+    if workflow.executor_plugin.name == "slurm":
+        if problem := submission_problem():
+            raise WorkflowError(redact(problem))
+        if SITE.account and (problem := account_problem(SITE.account)):
             raise WorkflowError(f"account of the site: {problem}")
     # Snakemake's own lock is of the outputs: `snakemake surrogate` passes it beside the other rules.
     try:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from gxpo.catalog import benchmarks, load_method, with_registries
+from gxpo.catalog import benchmarks, load_method, method_file, with_registries
 from gxpo.config.contents import hyperparameters, problem_sources
 from gxpo.config.schema import SCHEMA, refuse_violation
+from gxpo.config.texts import refuse_braces, refuse_unwritable
 from gxpo.host import UserError
 from gxpo.problems import is_prepared, load_problems
 
@@ -16,6 +17,7 @@ def complete_config(raw: Any) -> dict[str, Any]:
     """The configuration with its defaults filled in, checked against the schema, the methods'
     hyperparameters and the files on disk. Raises UserError naming the key and what is allowed."""
     refuse_violation(raw)
+    refuse_unwritable(raw)
     config = _with_defaults(with_registries(raw), SCHEMA)
     train, evaluate = config["train"], config["evaluate"]
     train.setdefault("micro_batch_size", train["completions_per_step"])
@@ -27,12 +29,14 @@ def complete_config(raw: Any) -> dict[str, Any]:
             f"config: evaluate.every is {evaluate['every']}, at most train.steps = {train['steps']}"
         )
     for label, spec in config["models"].items():
+        refuse_braces(f"models.{label}.path", spec.get("path", ""))
         _check_model(label, spec, train, evaluate)
     for label, spec in config["methods"].items():
         try:
             load_method(spec["method"], **hyperparameters(spec))
         except UserError as wrong:
             raise UserError(f"config: methods.{label}: {wrong}") from wrong
+        refuse_braces(f"methods.{label}.method", method_file(spec["method"]))
     _check_problems(config)
     return config
 
@@ -64,6 +68,7 @@ def _check_model(
 
 def _check_problems(config: dict[str, Any]) -> None:
     for key, source in problem_sources(config):
+        refuse_braces(f"{key}.problems", source["problems"])
         if source["problems"] in benchmarks() and not is_prepared(source["problems"]):
             continue  # preparation is a stage of its own; what needs the problems says so
         try:

@@ -17,6 +17,7 @@ from gxpo.cells import (
     evaluation_sets,
     trained_run,
 )
+from gxpo.checking import refuse_model
 from gxpo.evaluation.checkpoint_sampler import checkpoint_sampler
 from gxpo.evaluation.parts import Part, part_identity, read_part, write_part
 from gxpo.evaluation.suite import Tasks
@@ -41,6 +42,7 @@ def evaluate(cell: Cell) -> None:
     (folder / FAILURE).unlink(missing_ok=True)
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     run = trained_run(cell)
+    refuse_model(cell)
     refuse_overlap(cell, run)
     steps = run["checkpoints"]
     sets = evaluation_sets(cell.evaluate)

@@ -51,9 +51,9 @@ def split_overlap(
     return kept, dropped
 
 
-def training_problems(cell: Cell) -> tuple[list[Problem], dict[str, Any]]:
-    """The problems to train on, without those that also stand in one of the cell's benchmarks; and
-    what ``run.json`` says about them. Raises UserError where none is left.
+def kept_for_training(cell: Cell) -> tuple[list[Problem], dict[str, str], dict[str, list[Problem]]]:
+    """The problems to train on, without those that also stand in one of the cell's benchmarks;
+    the others (id -> benchmark); and the benchmarks' problems. Raises UserError where none is left.
 
     Preparation has dropped them already where it made the file; those of a file of the user's own
     are dropped here. Benchmarks that are not here yet are left to ``refuse_overlap``.
@@ -67,6 +67,13 @@ def training_problems(cell: Cell) -> tuple[list[Problem], dict[str, Any]]:
             f"nothing to train on: all problems of {cell.train['problems']!r} also stand in "
             f"evaluate.benchmarks ({', '.join(sorted(set(dropped.values())))})"
         )
+    return kept, dropped, suites
+
+
+def training_problems(cell: Cell) -> tuple[list[Problem], dict[str, Any]]:
+    """The problems to train on, and what ``run.json`` says about them. Says on standard error how
+    many were dropped. Raises UserError where none is left."""
+    kept, dropped, suites = kept_for_training(cell)
     if dropped:
         note = f"{len(dropped)} training problems also stand in a benchmark and are dropped"
         print(note, file=sys.stderr)
@@ -77,14 +84,14 @@ def training_problems(cell: Cell) -> tuple[list[Problem], dict[str, Any]]:
     }
 
 
-def refuse_overlap(cell: Cell, run: Mapping[str, Any]) -> None:
-    """Refuse to report problems by which checkpoints are selected, or on which the cell was trained
-    because the benchmark was not there yet, or was another.
-
-    run: the cell's run.json. Raises UserError, or CellError for what needs another training.
-    """
-    specs, selection = cell.evaluate["benchmarks"], cell.evaluate["selection"]
-    suites = {k: load_problems(spec["problems"], spec.get("limit")) for k, spec in specs.items()}
+def refuse_selected_by_reported(evaluate: Mapping[str, Any]) -> None:
+    """Raise UserError where problems by which checkpoints are selected are also reported. Sets that
+    are not here yet are left out."""
+    selection, specs = evaluate["selection"], evaluate["benchmarks"]
+    here = {k: spec for k, spec in specs.items() if is_prepared(spec["problems"])}
+    if not is_prepared(selection["problems"]):
+        return
+    suites = {k: load_problems(spec["problems"], spec.get("limit")) for k, spec in here.items()}
     chosen_by = load_problems(selection["problems"], selection.get("limit"))
     if common := split_overlap(chosen_by, suites)[1]:
         raise UserError(
@@ -92,6 +99,16 @@ def refuse_overlap(cell: Cell, run: Mapping[str, Any]) -> None:
             f"({', '.join(sorted(set(common.values())))}): checkpoints would be chosen by what is "
             "reported; take them out (`gxpo prepare CONFIG` does, of what it has made)"
         )
+
+
+def refuse_overlap(cell: Cell, run: Mapping[str, Any]) -> None:
+    """Refuse to report problems by which checkpoints are selected, or on which the cell was trained
+    because the benchmark was not there yet, or was another.
+
+    run: the cell's run.json. Raises UserError, or CellError for what needs another training.
+    """
+    refuse_selected_by_reported(cell.evaluate)
+    specs = cell.evaluate["benchmarks"]
     known = run.get("benchmarks_sha256", {})
     whole = {k: load_problems(spec["problems"]) for k, spec in specs.items()}
     new = {k: suite for k, suite in whole.items() if content_hash(suite) != known.get(k)}
