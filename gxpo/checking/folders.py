@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gxpo.cells import METRICS, STATE, Cell
+from gxpo.cells import METRICS, STATE, Cell, evaluation_sets
 from gxpo.cells.status import status
 from gxpo.host import UserError, denied
+from gxpo.problems import is_prepared, problem_file
 
 # Opened to be written; all other files are replaced, for which their folder's permission counts.
 OPENED = ("lock", "log.txt", f"{STATE}/{METRICS}")
@@ -20,20 +21,24 @@ def refuse_denied(every: Sequence[Cell]) -> None:
     results = Path("results", every[0].name)
     shared = [results / name for name in ("", "lock", "config.yaml", "logs", "runs", "models")]
     database = [DATABASE, DATABASE.with_suffix(".lock")] if DATABASE.exists() else []
-    for path in (*shared, *database):
+    sets = evaluation_sets(every[0].evaluate).values()
+    sources = {spec["problems"] for spec in (every[0].train, *sets)}
+    fetched = [problem_file(source) for source in sorted(sources) if not is_prepared(source)]
+    for path in (*shared, *database, *(file for file in fetched if file)):
         _refuse(path)
     for cell in every:
         folder = cell.folder
         paths = (folder, folder / STATE, *(folder / name for name in OPENED))
         problem = next((said for said in map(denied, paths) if said), None)
-        if problem and status(cell)[0] != "finished":
+        if problem and not _finished(cell):
             raise UserError(problem)
 
 
-def refuse_denied_data(files: Sequence[Path]) -> None:
-    """Raise UserError where a file of ``data/`` that is to be fetched cannot be written."""
-    for file in files:
-        _refuse(file)
+def _finished(cell: Cell) -> bool:
+    try:
+        return status(cell)[0] == "finished"
+    except PermissionError:  # it may not even be read
+        return False
 
 
 def _refuse(path: Path) -> None:

@@ -6,7 +6,7 @@ Imports nothing of the suite.
 from gxpo.host.atomic import sync, write_atomically
 from gxpo.host.errors import Busy, CellError, Interrupted, NotTrained, UserError
 from gxpo.host.flock import say_unlocked, wait_for_lock
-from gxpo.host.permissions import denied
+from gxpo.host.permissions import denial, denied
 from gxpo.host.progress import progress_bar
 from gxpo.host.redaction import redact, redacted
 from gxpo.host.shipped import REPOSITORY, shipped
