@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gxpo.cli.process import Config
 from gxpo.host import UserError, parse_yaml
 
 app = typer.Typer()
@@ -60,11 +61,9 @@ def check_method(
 
 @app.command()
 def compare(
+    config: Config,
     a: Annotated[str, typer.Argument(help="a label under methods: in the configuration")],
     b: Annotated[str, typer.Argument(help="the label that it is compared with")],
-    config: Annotated[
-        Path, typer.Option(help="run configuration (YAML) whose finished runs are compared")
-    ] = Path("config/demo.yaml"),
     model: Annotated[str | None, typer.Option(help="a label under models:; default: all")] = None,
 ) -> None:
     """Compare label A with label B, paired by seed. With intervals and costs."""

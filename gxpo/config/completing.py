@@ -7,6 +7,7 @@ from typing import Any
 
 from gxpo.catalog import benchmarks, load_method, method_file, with_registries
 from gxpo.config.contents import hyperparameters, problem_sources
+from gxpo.config.no_effect import refuse_without_effect
 from gxpo.config.schema import SCHEMA, refuse_violation
 from gxpo.config.texts import refuse_braces, refuse_unwritable
 from gxpo.host import UserError
@@ -18,7 +19,10 @@ def complete_config(raw: Any) -> dict[str, Any]:
     hyperparameters and the files on disk. Raises UserError naming the key and what is allowed."""
     refuse_violation(raw)
     refuse_unwritable(raw)
-    config = _with_defaults(with_registries(raw), SCHEMA)
+    named = with_registries(raw)
+    refuse_violation(named)  # the registries are files of users, too
+    config = _with_defaults(named, SCHEMA)
+    refuse_without_effect(config)
     train, evaluate = config["train"], config["evaluate"]
     train.setdefault("micro_batch_size", train["completions_per_step"])
     evaluate.setdefault("max_completion_length", train["max_completion_length"])

@@ -34,7 +34,7 @@ def test_a_file_with_fewer_problems_than_a_step_needs(raw, said, workdir):
     (reason,) = said()
     assert "has 3 problems (5 more also stand in a benchmark), a step needs 4: comp" in reason
     cell = get_cell(complete_config(raw), "tiny", "grpo", 0)
-    with pytest.raises(UserError, match="has 3 problems .* a step needs 4"):
+    with pytest.raises(UserError, match=r"has 3 problems .* a step needs 4"):
         train(cell)
 
 

@@ -14,14 +14,15 @@ from support.small import ROOT, small_config
 from gxpo.config import complete_config
 
 
-def test_the_profile_asks_for_what_the_models_say(tmp_path):
+def test_the_profile_asks_for_what_the_models_say(tmp_path, tiny_policy):
     """snakemake --profile slurm, dry: no Slurm is needed for it."""
     pytest.importorskip("snakemake_executor_plugin_slurm")
-    (tmp_path / "policy").mkdir()
+    shutil.copytree(tiny_policy, tmp_path / "policy")
     entry = {"path": str(tmp_path / "policy"), "resources": BIG["resources"], "threads": 3}
     config = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
     config |= {"seeds": [0], "models": {"big": entry, "tiny": TINY}}
-    (tmp_path / "train.jsonl").write_text('{"id": "1", "problem": "1 + 1", "answer": "2"}\n')
+    rows = [f'{{"id": {i}, "problem": "1 + {i}", "answer": 2}}\n' for i in range(8)]
+    (tmp_path / "train.jsonl").write_text("".join(rows))
     config["train"] |= {"problems": str(tmp_path / "train.jsonl"), "micro_batch_size": 16}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     site = site_file(tmp_path, "{partition: main, max_hours: 30}")
