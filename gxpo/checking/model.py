@@ -13,12 +13,13 @@ from gxpo.host import UserError
 from gxpo.policy import turn_end
 from gxpo.policy.tiny import CONTEXT, MODULES, UNKNOWN, word_tokenizer
 from gxpo.preparation import kept_for_training
-from gxpo.problems import is_prepared
+from gxpo.problems import Problem, is_prepared
 
 
-def refuse_model(cell: Cell) -> None:
+def refuse_model(cell: Cell, trained: bool = False) -> None:
     """Raise UserError where the cell's model cannot be trained or evaluated as its entry says.
-    Nothing is said of a hub model that is not here yet."""
+    Nothing is said of a hub model that is not here yet. trained: the cell needs no training
+    problems any more."""
     spec = cell.model_spec
     folder = folder_of(spec, cell.model_path)
     if folder is None and "architecture" not in spec:
@@ -34,14 +35,16 @@ def refuse_model(cell: Cell) -> None:
         turn_end(tokenizer)
     context = CONTEXT if folder is None else _context(cell, folder)
     if context is not None:
-        _refuse_prompts(cell, tokenizer, context, exact=light is None or folder is None)
+        here = not trained and is_prepared(cell.train["problems"])
+        problems = kept_for_training(cell)[0] if here else None
+        exact = light is None or folder is None
+        _refuse_prompts(cell, problems, tokenizer, context, exact)
 
 
-def _refuse_prompts(cell: Cell, tokenizer: Any, context: int, exact: bool) -> None:
-    """exact: tokens are those that the model will get."""
-    problems = None
-    if is_prepared(cell.train["problems"]):
-        problems = kept_for_training(cell)[0]
+def _refuse_prompts(
+    cell: Cell, problems: list[Problem] | None, tokenizer: Any, context: int, exact: bool
+) -> None:
+    """problems: to train on. exact: tokens are those that the model will get."""
     asked = (cell.model_spec, cell.train, cell.evaluate, problems)
     if exact:
         refuse_prompts(*asked, tokenizer, context)

@@ -42,7 +42,7 @@ def evaluate(cell: Cell) -> None:
     (folder / FAILURE).unlink(missing_ok=True)
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     run = trained_run(cell)
-    refuse_model(cell)
+    refuse_model(cell, trained=True)
     refuse_overlap(cell, run)
     steps = run["checkpoints"]
     sets = evaluation_sets(cell.evaluate)
