@@ -10,14 +10,20 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 
+from gxpo.checking import refuse_unusable
 from gxpo.cells import cell_folder, evaluation_sets, hold_until_exit
-from gxpo.cluster import account_problem, end_orphans, request, use_site
+from gxpo.cluster import (
+    account_problem,
+    end_orphans,
+    request,
+    submission_problem,
+    use_site,
+)
 from gxpo.config import (
     cells,
-    complete_config,
     get_cell,
     hub_models,
-    refuse_duplicate_keys,
+    merged_config,
 )
 from gxpo.host import Busy, UserError, redact
 from gxpo.identity import EVALUATED, TRAINED, set_stamps, stamp_folder
@@ -30,16 +36,17 @@ os.environ["PATH"] = os.pathsep.join(
     [os.path.dirname(sys.executable), os.environ["PATH"]]
 )
 
-if "models" not in config:
+if not workflow.configfiles:
 
     configfile: os.path.join(workflow.basedir, "config/demo.yaml")
 
 
 try:
-    for file in workflow.configfiles:
-        refuse_duplicate_keys(file)
     if workflow.is_main_process:
-        CONFIG = complete_config(config)
+        # Not Snakemake's own reading of them: it takes other numbers for numbers than gxpo does.
+        CONFIG = merged_config(workflow.configfiles, workflow.config_settings.config)
+        use_site()  # whose scratch has the hub's cache
+        refuse_unusable(CONFIG)
     else:  # a cluster's job: what was submitted, which also saves importing torch here
         CONFIG = yaml.safe_load(
             Path(f"results/{config['name']}/config.yaml").read_text()
@@ -96,8 +103,6 @@ include: "workflow/rules/surrogate.smk"
 
 localrules:
     all,
-    prepare_data,
-    prepare_model,
     report,
     figures,
     mlflow,
@@ -116,8 +121,10 @@ rule all:
 
 
 onstart:
-    if SITE.account and workflow.executor_plugin.name == "slurm":
-        if problem := account_problem(SITE.account):
+    if workflow.executor_plugin.name == "slurm":
+        if problem := submission_problem():
+            raise WorkflowError(redact(problem))
+        if SITE.account and (problem := account_problem(SITE.account)):
             raise WorkflowError(f"account of the site: {problem}")
     # Snakemake's own lock is of the outputs: `snakemake surrogate` passes it beside the other rules.
     try:

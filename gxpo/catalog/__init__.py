@@ -8,6 +8,7 @@ from gxpo.catalog.hub_lock import lock_commit, locked_commit
 from gxpo.catalog.methods import (
     accepted_hyperparameters,
     forget,
+    known_methods,
     load_method,
     method_class,
     method_file,

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from gxpo.host import UserError, shipped
+from gxpo.host import hint as yaml_hint
 
 if TYPE_CHECKING:  # finding a method's file must not take the seconds of importing torch
     from gxpo.method import Method
@@ -177,9 +178,10 @@ def load_method(method: str, /, **hyperparameters: Any) -> Method:
                 f"method {method!r} has no hyperparameter {name!r}: accepted are {known}"
             )
         if name in hints and not _has_type(value, hints[name]):
+            instead = f"{value!r}{_hint(value, hints[name])}"
             raise UserError(
                 f"hyperparameter {name!r} of method {method!r} must be "
-                f"{_describe(hints[name])}, not {value!r}; accepted are {', '.join(accepted)}"
+                f"{_describe(hints[name])}, not {instead}; accepted are {', '.join(accepted)}"
             )
     try:
         built = cls(**hyperparameters)
@@ -219,6 +221,17 @@ def _as_floats(value: Any) -> Any:
     if isinstance(value, list):
         return [_as_floats(item) for item in value]
     return float(value) if type(value) is int else value
+
+
+def _hint(value: Any, wanted: Any) -> str:
+    """How to write a value in YAML so that it has the type."""
+    parts = typing.get_args(wanted) or (wanted,)
+    if any(isinstance(part, str) or part is str for part in parts):
+        return yaml_hint(value, "string")
+    for part, name in ((float, "number"), (int, "integer"), (bool, "boolean")):
+        if part in parts:
+            return yaml_hint(value, name)
+    return ""
 
 
 def _describe(hint: Any) -> str:

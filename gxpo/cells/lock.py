@@ -22,7 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from gxpo.host import Busy, environment, say_unlocked
+from gxpo.host import Busy, UserError, denied, environment, say_unlocked
 
 LOCK = "lock"
 PATIENCE = 20  # attempts, in a second
@@ -33,11 +33,14 @@ def sole_worker(folder: Path, stage: str) -> Iterator[None]:
     """Hold ``folder`` while open; of several launched processes, the first does.
 
     Says on standard error who starts, and that the process before was killed if it was. Raises Busy
-    where another process holds it.
+    where another process holds it, UserError where it is somebody else's to write to.
     """
     if environment.rank():
         yield
         return
+    for path in (folder, folder / LOCK):
+        if problem := denied(path):
+            raise UserError(problem)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a+", encoding="utf-8") as file:
         try:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import sys
 import traceback
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from gxpo import __version__
 from gxpo.cli import methods, pipeline, results, studies
-from gxpo.host import UserError, environment, redact
+from gxpo.host import UserError, denial, environment, redact
 from gxpo.host.extras import EXTRA_OF, missing
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -54,6 +55,10 @@ def main() -> None:
         if (error.name or "").partition(".")[0] not in EXTRA_OF:
             raise
         _refuse(missing(error.name or ""))
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        _refuse(denial(Path(error.filename)))
     except Exception:
         sys.excepthook = _print_traceback  # not before: typer puts its own in place
         raise

@@ -12,6 +12,7 @@ import typer
 
 from gxpo import cluster
 from gxpo import config as configuration
+from gxpo.checking import refuse_unusable
 from gxpo.cli.process import Config, Label, Model, Seed, quick_imports, stay_offline, working_on
 from gxpo.host import UserError, environment, redact, shipped
 from gxpo.problems import is_prepared
@@ -23,7 +24,9 @@ app = typer.Typer()
 @app.command()
 def check(config: Config) -> None:
     """Check a configuration and list its cells; nothing is run."""
+    cluster.use_site()
     checked = configuration.read_config(config)
+    refuse_unusable(checked)
     for cell in configuration.cells(checked):
         typer.echo(str(cell.folder))
     sources = {spec["problems"] for _, spec in configuration.problem_sources(checked)}

@@ -9,4 +9,5 @@ from gxpo.cluster.slurm import (
     end_orphans,
     parse_time,
     seconds_left,
+    submission_problem,
 )

@@ -10,7 +10,6 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -20,7 +19,7 @@ from pydantic import (
     field_validator,
 )
 
-from gxpo.host import REPOSITORY, UserError, environment, read_text, shipped
+from gxpo.host import REPOSITORY, UserError, environment, read_yaml, shipped
 
 SITE = shipped("slurm/site.yaml")
 # Where a model entry says nothing. A tiny policy takes seconds to minutes, on a processor.
@@ -115,9 +114,7 @@ def read_site(path: Path) -> Site:
     if not path.exists():
         return Site()
     try:
-        return Site.model_validate(yaml.safe_load(read_text(path)) or {})
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        return Site.model_validate(read_yaml(path) or {})
     except ValidationError as error:
         wrong = error.errors()[0]
         key = ".".join(map(str, wrong["loc"]))

@@ -10,10 +10,13 @@ from gxpo.catalog import (
     benchmarks,
     load_method,
     method_class,
+    method_file,
     with_registries,
 )
 from gxpo.config.contents import hyperparameters, problem_sources
+from gxpo.config.no_effect import refuse_without_effect
 from gxpo.config.schema import SCHEMA, refuse_violation
+from gxpo.config.texts import refuse_braces, refuse_unwritable
 from gxpo.host import UserError
 from gxpo.problems import is_prepared, load_problems
 
@@ -22,7 +25,11 @@ def complete_config(raw: Any) -> dict[str, Any]:
     """The configuration with its defaults filled in, checked against the schema, the methods'
     hyperparameters and the files on disk. Raises UserError naming the key and what is allowed."""
     refuse_violation(raw)
-    config = _with_defaults(with_registries(raw), SCHEMA)
+    refuse_unwritable(raw)
+    named = with_registries(raw)
+    refuse_violation(named)  # the registries are files of users, too
+    config = _with_defaults(named, SCHEMA)
+    refuse_without_effect(config)
     train, evaluate = config["train"], config["evaluate"]
     train.setdefault("micro_batch_size", train["completions_per_step"])
     evaluate.setdefault("max_completion_length", train["max_completion_length"])
@@ -33,6 +40,7 @@ def complete_config(raw: Any) -> dict[str, Any]:
             f"config: evaluate.every is {evaluate['every']}, at most train.steps = {train['steps']}"
         )
     for label, spec in config["models"].items():
+        refuse_braces(f"models.{label}.path", spec.get("path", ""))
         _check_model(label, spec, train, evaluate)
     for label, spec in config["methods"].items():
         try:
@@ -40,6 +48,7 @@ def complete_config(raw: Any) -> dict[str, Any]:
             config["methods"][label] = {**spec, **_defaults_of(spec)}
         except UserError as wrong:
             raise UserError(f"config: methods.{label}: {wrong}") from wrong
+        refuse_braces(f"methods.{label}.method", method_file(spec["method"]))
     _check_problems(config)
     return config
 
@@ -82,6 +91,7 @@ def _check_model(
 
 def _check_problems(config: dict[str, Any]) -> None:
     for key, source in problem_sources(config):
+        refuse_braces(f"{key}.problems", source["problems"])
         if source["problems"] in benchmarks() and not is_prepared(source["problems"]):
             continue  # preparation is a stage of its own; what needs the problems says so
         try:

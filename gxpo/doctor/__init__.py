@@ -31,6 +31,7 @@ def examine(config: dict[str, Any] | None, site: Site) -> Iterator[Finding]:
         yield machine.disk(config)
         yield inputs.problems(config)
         yield from inputs.models(config)
+        yield from inputs.unusable(config)
     yield from services.slurm(config, site)
     yield services.mlflow()
 

@@ -17,6 +17,7 @@ from gxpo.cells import (
     due_labels,
     evaluation_sets,
 )
+from gxpo.checking import refuse_model
 from gxpo.evaluation.checkpoint_sampler import checkpoint_sampler
 from gxpo.evaluation.parts import Part, part_identity, read_part, write_part
 from gxpo.evaluation.suite import Tasks
@@ -45,6 +46,7 @@ def evaluate(cell: Cell) -> None:
     if evaluation_problem(cell) is None:
         print(f"{folder} is evaluated already: nothing to do", file=sys.stderr)
         return
+    refuse_model(cell, trained=True)
     refuse_overlap(cell, run)
     steps = run["checkpoints"]
     sets = evaluation_sets(cell.evaluate)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 
 from gxpo.cells import (
     STATE,
@@ -47,7 +47,9 @@ def checkpoint_sampler(cell: Cell, step: int, stop: set[int]) -> Iterator[Sample
                 source["adapter"] = (checkpoint, spec["lora"]["r"])
             elif step:
                 merged = stack.enter_context(tempfile.TemporaryDirectory(dir=cell.folder / STATE))
-                _policy(cell, step).save_pretrained(merged)
+                model = _policy(cell, step)
+                model.generation_config = GenerationConfig()  # the model's own may not be savable
+                model.save_pretrained(merged)
                 source = {"model": merged}
             sampler = VLLMSampler(
                 tokenizer=tokenizer, chat=spec["chat"], stop=stop, dtype=spec["dtype"], **source

@@ -6,10 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from transformers import (
-    PreTrainedTokenizerBase,
-)
-
 from gxpo.host import text_sha256
 from gxpo.problems import Problem
 
@@ -48,25 +44,19 @@ class PromptStyle:
         return self.messages(problem) if self.chat else self.text(problem)
 
 
-def longest_prompt(
-    tokenizer: PreTrainedTokenizerBase, style: PromptStyle, problems: Sequence[Problem]
-) -> int:
-    """Tokens of the longest prompt, as training and evaluation make them."""
+def prompt_lengths(tokenizer: Any, style: PromptStyle, problems: Sequence[Problem]) -> list[int]:
+    """Tokens of every prompt, as training and evaluation make them."""
     prompts = _rendered(tokenizer, style, problems)
     encoded = tokenizer(prompts, add_special_tokens=not style.chat).input_ids
-    return max(map(len, encoded))
+    return [len(ids) for ids in encoded]
 
 
-def prompt_hash(
-    tokenizer: PreTrainedTokenizerBase, style: PromptStyle, problems: Sequence[Problem]
-) -> str:
+def prompt_hash(tokenizer: Any, style: PromptStyle, problems: Sequence[Problem]) -> str:
     """A hash of the prompts as the policy sees them: a template may write what no file says."""
     return text_sha256("\0".join(_rendered(tokenizer, style, problems)))
 
 
-def _rendered(
-    tokenizer: PreTrainedTokenizerBase, style: PromptStyle, problems: Sequence[Problem]
-) -> list[str]:
+def _rendered(tokenizer: Any, style: PromptStyle, problems: Sequence[Problem]) -> list[str]:
     prompts = [style.prompt(problem.problem) for problem in problems]
     if style.chat:
         prompts = tokenizer.apply_chat_template(prompts, tokenize=False, add_generation_prompt=True)

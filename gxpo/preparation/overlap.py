@@ -109,14 +109,14 @@ def _stamp(source: str) -> tuple[int, ...]:
     return file_stamp(file) if file is not None and file.is_file() else ()
 
 
-def refuse_overlap(cell: Cell, run: Mapping[str, Any]) -> None:
-    """Refuse to report problems by which checkpoints are selected, or on which the cell was trained
-    because the benchmark was not there yet, or was another.
-
-    run: the cell's run.json. Raises UserError, or CellError for what needs another training.
-    """
-    specs, selection = cell.evaluate["benchmarks"], cell.evaluate["selection"]
-    suites = {k: load_problems(spec["problems"], spec.get("limit")) for k, spec in specs.items()}
+def refuse_selected_by_reported(evaluate: Mapping[str, Any]) -> None:
+    """Raise UserError where problems by which checkpoints are selected are also reported. Sets that
+    are not here yet are left out."""
+    selection, specs = evaluate["selection"], evaluate["benchmarks"]
+    here = {k: spec for k, spec in specs.items() if is_prepared(spec["problems"])}
+    if not is_prepared(selection["problems"]):
+        return
+    suites = {k: load_problems(spec["problems"], spec.get("limit")) for k, spec in here.items()}
     chosen_by = load_problems(selection["problems"], selection.get("limit"))
     if common := split_overlap(chosen_by, suites)[1]:
         raise UserError(
@@ -124,6 +124,16 @@ def refuse_overlap(cell: Cell, run: Mapping[str, Any]) -> None:
             f"({', '.join(sorted(set(common.values())))}): checkpoints would be chosen by what is "
             "reported; take them out (`gxpo prepare CONFIG` does, of what it has made)"
         )
+
+
+def refuse_overlap(cell: Cell, run: Mapping[str, Any]) -> None:
+    """Refuse to report problems by which checkpoints are selected, or on which the cell was trained
+    because the benchmark was not there yet, or was another.
+
+    run: the cell's run.json. Raises UserError, or CellError for what needs another training.
+    """
+    refuse_selected_by_reported(cell.evaluate)
+    specs = cell.evaluate["benchmarks"]
     known = run.get("benchmarks_sha256", {})
     whole = {k: load_problems(spec["problems"]) for k, spec in specs.items()}
     new = {k: suite for k, suite in whole.items() if content_hash(suite) != known.get(k)}

@@ -22,7 +22,7 @@ from mlflow.tracking import MlflowClient
 
 from gxpo.cells import Cell
 from gxpo.config import cells
-from gxpo.host import UserError, environment, progress_bar, redact, wait_for_lock
+from gxpo.host import UserError, denied, environment, progress_bar, redact, wait_for_lock
 from gxpo.identity import FINISHED, LEFT_OUT, survey
 from gxpo.tracking.mlflow_runs import get_experiment, import_cell, mark_left_out
 from gxpo.tracking.summary import import_summary
@@ -39,6 +39,9 @@ def import_runs(config: dict[str, Any], database: Path, server: str | None = Non
     Raises UserError where the server or the database does not do as asked.
     """
     database = database.resolve()
+    for path in (database.with_suffix(".lock"), *([] if server else [database])):
+        if problem := denied(path):
+            raise UserError(problem)
     database.parent.mkdir(parents=True, exist_ok=True)
     uri, artifacts = server, None
     if uri is None:

@@ -8,7 +8,7 @@ import sys
 import torch
 from accelerate import PartialState
 from accelerate.utils import set_seed
-from transformers import PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 from trl import GRPOConfig
 
@@ -25,6 +25,7 @@ from gxpo.cells import (
     step_of,
     write_json,
 )
+from gxpo.checking import refuse_prompts, refuse_template, refuse_too_few, refuse_unmatched
 from gxpo.cluster import meet
 from gxpo.host import Interrupted, write_atomically
 from gxpo.identity import identity_of, training_inputs, training_problem
@@ -37,7 +38,7 @@ from gxpo.training.callbacks import MetricsWriter, PruneCheckpoints
 from gxpo.training.interrupt import StopAtStepEnd, StopRequest
 from gxpo.training.keeping import CompletionKeeper
 from gxpo.training.rewards import correct, format_rewards
-from gxpo.training.settings import grpo_config, prompt_dataset, refuse_too_long
+from gxpo.training.settings import grpo_config, prompt_dataset
 from gxpo.training.silence import SilenceWatch
 from gxpo.training.state import begin_session, prepare_state, run_record
 from gxpo.training.trainer import MethodTrainer
@@ -64,12 +65,14 @@ def train(cell: Cell, seconds: float | None = None, config: str | None = None) -
         return
     (folder / FAILURE).unlink(missing_ok=True)
     problems, origin = training_problems(cell)
+    refuse_too_few(cell, problems, len(origin["dropped_problems"]))
     inputs = training_inputs(cell)
     scheduled = checkpoint_steps(cell.train["steps"], cell.evaluate["every"])
     meet()
     processes = PartialState(cpu=not torch.cuda.is_available())
     spec = cell.model_spec
     tokenizer = load_tokenizer(cell.model_path, spec.get("revision"))
+    refuse_template(spec, tokenizer, cell.model_path)
     stops = stop_tokens(cell.model_path, spec.get("revision"), tokenizer, spec["chat"])
     arguments = grpo_config(cell, state, list(stops), processes.num_processes)
     with processes.main_process_first():
@@ -122,7 +125,7 @@ def _trainer(
     """The cell's policy and method in TRL's trainer, with the random streams of its seed."""
     model = load_model(cell.model_path, revision=cell.model_spec.get("revision"))
     sample_plainly(model, tokenizer, stops)
-    refuse_too_long(cell, problems, tokenizer, model.config)
+    _refuse_unfit(cell, problems, tokenizer, model)
     set_seed(cell.seed)  # fresh LoRA adapters are random: the same for every method
     trainer = MethodTrainer(
         method=load_method(cell.method, **cell.hyperparameters),
@@ -138,3 +141,16 @@ def _trainer(
         set_seed(cell.seed, device_specific=True)
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def _refuse_unfit(
+    cell: Cell, problems: list[Problem], tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
+) -> None:
+    """What was checked before the run, of the very model: it may have been fetched or made since.
+    Raises UserError."""
+    spec = cell.model_spec
+    if "lora" in spec:
+        refuse_unmatched(spec["lora"]["targets"], [name for name, _ in model.named_modules()])
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if context is not None:
+        refuse_prompts(spec, cell.train, cell.evaluate, problems, tokenizer, context)

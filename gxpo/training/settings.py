@@ -10,13 +10,10 @@ import torch
 from datasets import Dataset
 from trl import GRPOConfig
 
-from gxpo.cells import (
-    Cell,
-    evaluation_sets,
-)
+from gxpo.cells import Cell
 from gxpo.host import UserError
-from gxpo.policy import PromptStyle, longest_prompt
-from gxpo.problems import Problem, is_prepared, load_problems, prompt_schedule
+from gxpo.policy import PromptStyle
+from gxpo.problems import prompt_schedule
 from gxpo.training.rollouts import rollout_arguments
 
 
@@ -84,24 +81,3 @@ def prompt_dataset(cell: Cell, problems: list[Any]) -> Dataset:
             for i in schedule
         ]
     )
-
-
-def refuse_too_long(cell: Cell, problems: list[Problem], tokenizer: Any, model: Any) -> None:
-    """Raise UserError where a prompt and its completion exceed the model's context: what is
-    evaluated too, or that would end a cell after all its training. model: its configuration."""
-    context = model.get_text_config().max_position_embeddings
-    sets = {f"evaluate ({k})": spec for k, spec in evaluation_sets(cell.evaluate).items()}
-    for name, spec in {"train": cell.train, **sets}.items():
-        if name == "train":
-            asked, limit = problems, cell.train["max_completion_length"]
-        elif is_prepared(spec["problems"]):
-            asked = load_problems(spec["problems"], spec.get("limit"))
-            limit = cell.evaluate["max_completion_length"]
-        else:
-            continue
-        longest = longest_prompt(tokenizer, PromptStyle.of(cell.model_spec, spec), asked)
-        if longest + limit > context:
-            raise UserError(
-                f"{name}: the longest prompt has {longest} tokens: with max_completion_length = "
-                f"{limit} that exceeds the model's context of {context}"
-            )

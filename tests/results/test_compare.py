@@ -106,8 +106,7 @@ def test_what_cannot_be_compared_is_said(config, a, b, model, message):
 
 def test_the_command(config, monkeypatch, capsys):
     made(config)
-    arguments = ("--config", "config.yaml", "--model", "one")
-    assert run(monkeypatch, "compare", "fast", "slow", *arguments) == 0
+    assert run(monkeypatch, "compare", "config.yaml", "fast", "slow", "--model", "one") == 0
     assert "# test: fast against slow" in capsys.readouterr().out
-    assert run(monkeypatch, "compare", "fast", "nobody", *arguments) == 2
+    assert run(monkeypatch, "compare", "config.yaml", "fast", "nobody") == 2
     assert "error: config has no 'nobody' in methods" in capsys.readouterr().err

@@ -35,6 +35,7 @@ if MISSING_DATA:
             "data/{problems}.jsonl",
         wildcard_constraints:
             problems="|".join(map(re.escape, MISSING_DATA)),
+        localrule: True
         shell:
             "gxpo prepare {RESOLVED} --only {wildcards.problems:q}"
 
@@ -46,6 +47,7 @@ if MISSING_MODELS:
             "data/models/{hub}.json",
         wildcard_constraints:
             hub="|".join(re.escape(Path(FETCHED[n]).stem) for n in MISSING_MODELS),
+        localrule: True
         params:
             name=lambda wildcards: wildcards.hub.replace("--", "/"),
         shell:
