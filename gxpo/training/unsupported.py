@@ -52,11 +52,6 @@ def refuse_unsupported(trainer: MethodTrainer) -> None:
         )
     if trainer.use_adaptive_entropy:
         raise UserError("TRL's adaptive entropy bonus is not supported: it counts every pass")
-    if trainer.args.auto_find_batch_size:
-        raise UserError(
-            "auto_find_batch_size is not supported: it starts training anew in the same trainer, "
-            "where the rule's state and the counts of the first attempt are"
-        )
     _refuse_optimizer(trainer)
     _refuse_noise(trainer)
     _refuse_saves(trainer)
