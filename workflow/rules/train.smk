@@ -36,11 +36,11 @@ rule train:
         **asked("train"),
     params:
         settings=settings,
-    # Whoever stops a job signals all its processes: training checkpoints and exits with code 75 if
-    # the shell waits for it and tee stays to take its last lines.
+    # Whoever stops a job signals all its processes, and so does Ctrl-C: training checkpoints and
+    # exits with code 75 if the shell waits for it and tee stays to take its last lines.
     # log.txt is not declared: Snakemake empties {log} before another attempt.
     shell:
-        "{SETUP}trap : TERM USR1;"
+        "{SETUP}trap : TERM USR1 INT;"
         " gxpo train {RESOLVED} --model {wildcards.model} --label {wildcards.label}"
         " --seed {wildcards.seed} --processes {resources.gpu} --stop-before {CHECKPOINT_MINUTES}"
-        " 2>&1 | (trap '' TERM USR1; exec tee -a {log} $(dirname {output.run})/log.txt)"
+        " 2>&1 | (trap '' TERM USR1 INT; exec tee -a {log} $(dirname {output.run})/log.txt)"
