@@ -3,7 +3,7 @@
 May import ``host``. Knows no configuration file, no model, no statistics.
 """
 
-from gxpo.cells.cell import Cell, cell_folder, due_labels, evaluation_sets
+from gxpo.cells.cell import LATER_KEYS, Cell, cell_folder, due_labels, evaluation_sets
 from gxpo.cells.checkpoints import MANIFEST, RESUMABLE, step_of
 from gxpo.cells.failures import disk_full
 from gxpo.cells.files import (

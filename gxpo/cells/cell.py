@@ -6,6 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+LATER_KEYS: dict[str, dict[str, Any]] = {
+    "train": {"reward": None, "report_to": []},
+    "evaluate": {"temperature": 1.0, "top_p": 1.0},
+}
+"""Keys that configurations once did not have, with their defaults. At its default a key is left out
+of a cell's settings, so that cells recorded without it are of the same settings."""
+NO_NUMBER = ("report_to",)  # of ``train``: no number of a run depends on it
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -25,6 +33,15 @@ class Cell:
     def folder(self) -> Path:
         """Where the cell lives, relative to the working directory."""
         return cell_folder(self.name, self.model, self.label, self.seed)
+
+    def setting(self, section: str, key: str) -> Any:
+        """One of ``LATER_KEYS``: ``setting("evaluate", "top_p")``."""
+        return getattr(self, section).get(key, LATER_KEYS[section][key])
+
+    @property
+    def deciding_train(self) -> dict[str, Any]:
+        """What of ``train`` a number depends on."""
+        return {key: value for key, value in self.train.items() if key not in NO_NUMBER}
 
     @property
     def model_path(self) -> str:

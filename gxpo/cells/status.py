@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gxpo.cells.cell import Cell, due_labels, evaluation_sets
+from gxpo.cells.cell import LATER_KEYS, NO_NUMBER, Cell, due_labels, evaluation_sets
 from gxpo.cells.files import EVALUATION, FAILURE, RUN, SCORES
 from gxpo.cells.lock import killed_worker
 from gxpo.host import NotTrained, redacted
@@ -46,8 +46,9 @@ def trained_run(cell: Cell) -> dict[str, Any]:
 
 
 def _training(settings: dict[str, Any]) -> Any:
-    """A cell's settings without those of the evaluation."""
-    return settings | {"evaluate": settings.get("evaluate", {}).get("every")}
+    """A cell's settings without those of the evaluation, and without those that decide nothing."""
+    train = {k: v for k, v in settings.get("train", {}).items() if k not in NO_NUMBER}
+    return settings | {"evaluate": settings.get("evaluate", {}).get("every"), "train": train}
 
 
 def evaluation_settings(cell: Cell) -> dict[str, Any]:
@@ -57,6 +58,7 @@ def evaluation_settings(cell: Cell) -> dict[str, Any]:
     return {
         "max_completion_length": settings["max_completion_length"],
         "backend": settings["backend"],
+        **{key: cell.setting("evaluate", key) for key in LATER_KEYS["evaluate"]},
         "lora": settings["lora"] if "lora" in spec else None,
         "prompt": {key: spec.get(key) for key in ("prompt", "system", "chat", "dtype")},
         "sets": {
@@ -78,7 +80,8 @@ def _same(recorded: dict[str, Any], asked: dict[str, Any]) -> bool:
 
 def _is_evaluated(cell: Cell, checkpoints: list[int]) -> bool:
     """Whether ``scores.csv`` was drawn with these settings, and has all that is due."""
-    if not _same(_read(cell.folder / EVALUATION), evaluation_settings(cell)):
+    recorded = LATER_KEYS["evaluate"] | _read(cell.folder / EVALUATION)
+    if not _same(recorded, evaluation_settings(cell)):
         return False
     sets = evaluation_sets(cell.evaluate)
     try:

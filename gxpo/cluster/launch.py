@@ -28,8 +28,8 @@ def is_launched() -> bool:
 
 
 def launch_cell(processes: int, parallel: str, arguments: list[str]) -> None:
-    """Become the launcher. It passes SIGTERM and Ctrl-C on; SIGUSR1, which schedulers send to all processes,
-    would end it, so it ignores that one: training, in the processes, does not."""
+    """Become the launcher. It passes SIGTERM and Ctrl-C on; SIGUSR1, which schedulers send to all
+    processes, would end it, so it ignores that one: training, in the processes, does not."""
     threads = int(os.environ.get("OMP_NUM_THREADS", processes))
     environment = os.environ | {"OMP_NUM_THREADS": str(max(1, threads // processes))}
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from gxpo.catalog import benchmarks, load_method, with_registries
+from gxpo.catalog import benchmarks, load_method, load_reward, with_registries
+from gxpo.config.combinations import check_reports, check_sampling
 from gxpo.config.contents import hyperparameters, problem_sources
 from gxpo.config.schema import SCHEMA, refuse_violation
 from gxpo.host import UserError
@@ -26,6 +27,13 @@ def complete_config(raw: Any) -> dict[str, Any]:
         raise UserError(
             f"config: evaluate.every is {evaluate['every']}, at most train.steps = {train['steps']}"
         )
+    check_sampling(evaluate)
+    check_reports(train["report_to"])
+    if train["reward"] is not None:
+        try:
+            load_reward(train["reward"])
+        except UserError as wrong:
+            raise UserError(f"config: train.reward: {wrong}") from wrong
     for label, spec in config["models"].items():
         _check_model(label, spec, train, evaluate)
     for label, spec in config["methods"].items():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gxpo.catalog import locked_commit
-from gxpo.cells import Cell
+from gxpo.cells import LATER_KEYS, Cell
 from gxpo.host import UserError
 
 HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
@@ -42,9 +42,16 @@ def get_cell(config: dict[str, Any], model: str, label: str, seed: int) -> Cell:
         model_spec=_model_settings(config["models"][model]),
         method=spec["method"],
         hyperparameters=hyperparameters(spec),
-        train={**config["train"], **{key: spec[key] for key in TRAIN_KEYS if key in spec}},
-        evaluate=config["evaluate"],
+        train=_recorded("train", config["train"])
+        | {key: spec[key] for key in TRAIN_KEYS if key in spec},
+        evaluate=_recorded("evaluate", config["evaluate"]),
     )
+
+
+def _recorded(section: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Without the later keys that stand at their defaults."""
+    later = LATER_KEYS[section]
+    return {k: v for k, v in settings.items() if k not in later or v != later[k]}
 
 
 def hub_models(config: dict[str, Any]) -> dict[str, str | None]:

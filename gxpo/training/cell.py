@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 from trl import GRPOConfig
 
-from gxpo.catalog import load_method, method_source
+from gxpo.catalog import load_method, method_source, reward_source
 from gxpo.cells import (
     FAILURE,
     METRICS,
@@ -31,7 +31,7 @@ from gxpo.problems import Problem
 from gxpo.tracking.live import live_tracking
 from gxpo.training.callbacks import MetricsWriter, PruneCheckpoints
 from gxpo.training.interrupt import StopAtStepEnd, StopRequest
-from gxpo.training.rewards import correct, format_rewards
+from gxpo.training.rewards import reward_functions
 from gxpo.training.settings import grpo_config, prompt_dataset, refuse_too_long
 from gxpo.training.state import identity_of, prepare_state, run_record
 from gxpo.training.trainer import MethodTrainer
@@ -42,7 +42,7 @@ def train(cell: Cell, seconds: float | None = None) -> None:
     ``seconds`` at most, if given, and the step that is then begun.
 
     Starting again after a kill resumes from the newest checkpoint; a state that belongs to other
-    settings, another method file or another model is discarded.
+    settings, another method or reward file or another model is discarded.
 
     Raises CellError or FloatingPointError where the run must not be reported, Interrupted where a
     signal (gxpo.training.interrupt) came or the time is up and the rest is still to be trained.
@@ -51,6 +51,8 @@ def train(cell: Cell, seconds: float | None = None) -> None:
     (folder / FAILURE).unlink(missing_ok=True)
     problems, origin = training_problems(cell)
     origin["method_sha256"] = hashlib.sha256(method_source(cell.method).encode()).hexdigest()
+    if own := cell.setting("train", "reward"):
+        origin["reward_sha256"] = hashlib.sha256(reward_source(own).encode()).hexdigest()
     identity = identity_of(cell, origin["problems_sha256"])
     scheduled = checkpoint_steps(cell.train["steps"], cell.evaluate["every"])
     processes = PartialState(cpu=not torch.cuda.is_available())
@@ -105,7 +107,7 @@ def _trainer(
         method=load_method(cell.method, **cell.hyperparameters),
         model=model,
         processing_class=tokenizer,
-        reward_funcs=[correct, *format_rewards(cell.train["format_reward"])],
+        reward_funcs=reward_functions(cell.setting("train", "reward"), cell.train["format_reward"]),
         args=arguments,
         train_dataset=prompt_dataset(cell, problems),
         peft_config=lora_config(cell.model_spec),

@@ -17,6 +17,7 @@ from gxpo.cells import (
 from gxpo.host import UserError
 from gxpo.policy import PromptStyle, longest_prompt
 from gxpo.problems import Problem, is_prepared, load_problems, prompt_schedule
+from gxpo.training.rewards import reward_weights
 from gxpo.training.rollouts import rollout_arguments
 
 
@@ -54,7 +55,7 @@ def grpo_config(cell: Cell, output: Path, stops: Sequence[int], processes: int =
         loss_type="grpo",
         scale_rewards="group",
         beta=t["beta"],
-        reward_weights=[1.0, t["format_reward"]] if t["format_reward"] else None,
+        reward_weights=reward_weights(cell.setting("train", "reward"), t["format_reward"]),
         epsilon=t["epsilon"],
         **rollout_arguments(t["rollouts"], stops),
         bf16=cell.model_spec["dtype"] == "bfloat16",
@@ -62,7 +63,8 @@ def grpo_config(cell: Cell, output: Path, stops: Sequence[int], processes: int =
         shuffle_dataset=False,  # the order is ours: a function of the seed alone
         use_cpu=not torch.cuda.is_available(),
         disable_tqdm=True,
-        report_to="none",
+        report_to=cell.setting("train", "report_to") or "none",
+        run_name=f"{cell.name} {cell.model} {cell.label} seed{cell.seed}",
         logging_steps=1,
         logging_nan_inf_filter=False,  # the default hides a NaN loss
         save_strategy="steps",

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gxpo.catalog import method_source
+from gxpo.catalog import method_source, reward_source
 from gxpo.cells import (
     METRICS,
     PROBLEM_SCORES,
@@ -36,7 +36,7 @@ def prepare_state(state: Path, identity: str, scheduled: list[int]) -> Path | No
         if checkpoints_there := len(list(state.glob("checkpoint-*"))):
             print(
                 f"{state.parent}: trained with other settings, weights, problems or another method "
-                f"file: its {checkpoints_there} checkpoints are discarded",
+                f"or reward file: its {checkpoints_there} checkpoints are discarded",
                 file=sys.stderr,
             )
         # no result stands for a state that is gone
@@ -54,8 +54,13 @@ def prepare_state(state: Path, identity: str, scheduled: list[int]) -> Path | No
 def identity_of(cell: Cell, problems_hash: str) -> str:
     """A hash of all that decides the numbers of a cell, other than code versions and hardware."""
     weights = weight_files(cell.model_path)
-    settings = asdict(cell) | {"evaluate": cell.evaluate["every"]}  # what is evaluated changes none
+    settings = asdict(cell) | {
+        "train": cell.deciding_train,
+        "evaluate": cell.evaluate["every"],  # what is evaluated changes none
+    }
     parts = [settings, problems_hash, weights, method_source(cell.method)]
+    if own := cell.setting("train", "reward"):
+        parts.append(reward_source(own))
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

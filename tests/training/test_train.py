@@ -104,8 +104,8 @@ def test_a_state_of_other_settings_is_discarded(tiny_policy, workdir, capsys):
     training.train(second)
     assert len(rows_of(second)) == 6
     assert rows_of(second)[0]["learning_rate"] == 2e-3
-    said = f"{second.folder}: trained with other settings, weights, problems or another method file"
-    assert f"{said}: its 3 checkpoints are discarded" in capsys.readouterr().err
+    said = f"{second.folder}: trained with other settings, weights, problems or another method "
+    assert f"{said}or reward file: its 3 checkpoints are discarded" in capsys.readouterr().err
     assert status(second) == ("missing", "not evaluated")  # nothing of the first remains
     assert not list(second.folder.glob("*.parquet")) + list(second.folder.glob("*.gz"))
 

@@ -18,7 +18,7 @@ rule evaluate:
     resources:
         **asked("evaluate"),
     params:
-        settings=CONFIG["evaluate"],
+        settings=lambda wildcards: cell_of(wildcards).evaluate,
     shell:
         "{SETUP}gxpo evaluate {RESOLVED} --model {wildcards.model} --label {wildcards.label}"
         " --seed {wildcards.seed} 2>&1"

@@ -16,7 +16,7 @@ def settings(wildcards):
     return {
         "model": {k: v for k, v in model.items() if k not in NOT_SETTINGS},
         "method": {cell.method: cell.hyperparameters},
-        "train": cell.train,
+        "train": cell.deciding_train,
         "every": cell.evaluate["every"],
     }
 
@@ -26,6 +26,7 @@ rule train:
         policy=policy,
         method=lambda wildcards: method_file(cell_of(wildcards).method),
         problems=problem_files([CONFIG["train"]["problems"]]),
+        reward=[reward_file(CONFIG["train"]["reward"])] if CONFIG["train"]["reward"] else [],
     output:
         run=f"{CELL}/run.json",
         metrics=f"{CELL}/metrics.jsonl",
