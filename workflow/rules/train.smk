@@ -26,7 +26,11 @@ rule train:
         policy=policy,
         method=lambda wildcards: method_file(cell_of(wildcards).method),
         problems=problem_files([CONFIG["train"]["problems"]]),
-        reward=[reward_file(CONFIG["train"]["reward"])] if CONFIG["train"]["reward"] else [],
+        reward=(
+            [reward_file(CONFIG["train"]["reward"])]
+            if CONFIG["train"]["reward"]
+            else []
+        ),
     output:
         run=f"{CELL}/run.json",
         metrics=f"{CELL}/metrics.jsonl",
