@@ -15,3 +15,4 @@ from gxpo.catalog.methods import (
     method_source,
 )
 from gxpo.catalog.registries import PREPARED, Benchmark, benchmarks, names, with_registries
+from gxpo.catalog.rewards import load_reward, reward_file, reward_source

@@ -49,7 +49,10 @@ def method_source(method: str) -> str:
     """What a run depends on of a method's code: the text of its file and, for an entry point, the
     package's version (the file may import others of it)."""
     text = method_file(method).read_text(encoding="utf-8")
-    return text if _own_file(method) else f"{_origin(_entry_point(method))}\n{text}"
+    if _own_file(method):
+        return text
+    point = _entry_point(method)  # a module may define more than one rule
+    return f"{_origin(point)} {point.value}\n{text}"
 
 
 def method_class(method: str) -> type[Method]:
@@ -114,9 +117,14 @@ def _class_of(point: EntryPoint) -> type[Method]:
 
 
 def _module_of(path: Path) -> ModuleType:
+    return module_of(path, "methods", own=path.parent == METHODS_DIR)
+
+
+def module_of(path: Path, kind: str, own: bool = False) -> ModuleType:
+    """The module of a user's file, imported anew. own: of the suite. Raises UserError."""
     # Files of the same name in different places are different modules.
     digest = hashlib.sha256(str(path.parent).encode()).hexdigest()[:8]
-    package = "methods" if path.parent == METHODS_DIR else f"methods_{digest}"
+    package = kind if own else f"{kind}_{digest}"
     spec = importlib.util.spec_from_file_location(f"{package}.{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

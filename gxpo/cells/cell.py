@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Of ``train``: what is kept to look at, when to give up. No number of a run depends on them.
-NO_NUMBERS = ("keep_completions", "stop_without_signal")
+# Of ``train``: what is kept to look at, when to give up, who else is told. No number of a run
+# depends on them.
+NO_NUMBERS = ("keep_completions", "stop_without_signal", "report_to")
 
 
 @dataclass(frozen=True)

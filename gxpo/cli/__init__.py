@@ -3,13 +3,15 @@ what goes with them. ``snakemake`` runs the whole.
 
 Exit codes: 0 done; 1 the cell failed (its reason is in failure.json), a bound of the benchmark is
 missed, a check of a method fails, or the doctor has found a problem; 2 bad input; 3 some cells are
-not comparable with the others and left out of what was made; 75 training was
-stopped by SIGTERM, SIGUSR1 or the end of its walltime and has left a checkpoint, or another process
-works on the cell: start the same command again.
+not comparable with the others and left out of what was made; 75 training was stopped by SIGTERM,
+SIGUSR1, Ctrl-C or the end of its walltime and has left a checkpoint, or another process works on
+the cell: start the same command again; 130 Ctrl-C, what had finished is kept.
 """
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -21,6 +23,8 @@ from gxpo import __version__
 from gxpo.cli import methods, pipeline, results, studies
 from gxpo.host import UserError, denial, environment, redact
 from gxpo.host.extras import EXTRA_OF, missing
+
+CTRL_C = 128 + signal.SIGINT  # a shell's code for a process that SIGINT ended
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 for part in (pipeline, results, studies, methods):
@@ -59,6 +63,10 @@ def main() -> None:
         if error.filename is None:
             raise
         _refuse(denial(Path(error.filename)))
+    except SystemExit as end:
+        if end.code == CTRL_C:  # typer's, of a KeyboardInterrupt
+            _say("interrupted: what had finished is kept; start the same command again")
+        raise
     except Exception:
         sys.excepthook = _print_traceback  # not before: typer puts its own in place
         raise
@@ -67,6 +75,12 @@ def main() -> None:
 def _refuse(reason: str) -> NoReturn:
     typer.echo(redact(f"error: {reason}"), err=True)
     sys.exit(2)
+
+
+def _say(line: str) -> None:
+    """On standard error, if anybody listens there: Ctrl-C ends the rest of a pipe as well."""
+    with contextlib.suppress(OSError):
+        typer.echo(line, err=True)
 
 
 def _print_traceback(*error: Any) -> None:

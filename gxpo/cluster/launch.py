@@ -23,8 +23,8 @@ def launch_command(processes: int, parallel: str, arguments: list[str]) -> list[
 
 
 def launch_cell(processes: int, parallel: str, arguments: list[str]) -> None:
-    """Become the launcher. It passes SIGTERM on; SIGUSR1, which schedulers send to all processes,
-    would end it, so it ignores that one: training, in the processes, does not."""
+    """Become the launcher. It passes SIGTERM and Ctrl-C on; SIGUSR1, which schedulers send to all
+    processes, would end it, so it ignores that one: training, in the processes, does not."""
     threads = environment.read("OMP_NUM_THREADS").partition(",")[0]  # a list: of nested regions
     changes = {
         "OMP_NUM_THREADS": str(max(1, int(threads) // processes) if threads.isdigit() else 1),

@@ -9,10 +9,12 @@ from gxpo.catalog import (
     accepted_hyperparameters,
     benchmarks,
     load_method,
+    load_reward,
     method_class,
     method_file,
     with_registries,
 )
+from gxpo.config.combinations import check_reports, check_sampling
 from gxpo.config.contents import hyperparameters, problem_sources
 from gxpo.config.no_effect import refuse_without_effect
 from gxpo.config.schema import SCHEMA, refuse_violation
@@ -39,6 +41,13 @@ def complete_config(raw: Any) -> dict[str, Any]:
         raise UserError(
             f"config: evaluate.every is {evaluate['every']}, at most train.steps = {train['steps']}"
         )
+    check_sampling(evaluate)
+    check_reports(train["report_to"])
+    if train["reward"] is not None:
+        try:
+            load_reward(train["reward"])
+        except UserError as wrong:
+            raise UserError(f"config: train.reward: {wrong}") from wrong
     for label, spec in config["models"].items():
         refuse_braces(f"models.{label}.path", spec.get("path", ""))
         _check_model(label, spec, train, evaluate)

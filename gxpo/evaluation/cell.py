@@ -18,8 +18,9 @@ from gxpo.cells import (
     evaluation_sets,
 )
 from gxpo.checking import refuse_model
-from gxpo.evaluation.checkpoint_sampler import checkpoint_sampler
+from gxpo.evaluation.checkpoint_sampler import checkpoint_sampler, sampling_of
 from gxpo.evaluation.parts import Part, part_identity, read_part, write_part
+from gxpo.evaluation.sampler.base import PLAIN
 from gxpo.evaluation.suite import Tasks
 from gxpo.evaluation.writing import part_of, write_results
 from gxpo.grading.limits import start_early
@@ -118,11 +119,13 @@ def _identities(
         ]
         for label, problems in sets.items()
     }
+    sampling = sampling_of(cell)
+    drawn = [] if sampling == PLAIN else [sampling]  # parts of before were drawn plainly
     return {
         (step, label): part_identity(
             cell,
             checkpoint_folder(cell.folder, step),
-            [sampling_seed(cell.seed, step, label), sorted(stops), *settings[label]],
+            [sampling_seed(cell.seed, step, label), sorted(stops), *settings[label], *drawn],
         )
         for step, labels in due.items()
         for label in labels

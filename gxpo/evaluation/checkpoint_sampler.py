@@ -15,7 +15,7 @@ from gxpo.cells import (
     Cell,
     checkpoint_folder,
 )
-from gxpo.evaluation.sampler.base import Sampler
+from gxpo.evaluation.sampler.base import Sampler, Sampling
 from gxpo.evaluation.sampler.hf import TransformersSampler
 from gxpo.evaluation.sampler.vllm import VLLMSampler
 from gxpo.host import CellError
@@ -32,13 +32,14 @@ def checkpoint_sampler(cell: Cell, step: int, stop: set[int]) -> Iterator[Sample
             f"move {cell.folder} away to train the cell again"
         )
     tokenizer = load_tokenizer(cell.model_path, spec.get("revision"))
+    sampling = sampling_of(cell)
     with contextlib.ExitStack() as stack:
         sampler: Sampler
         if cell.evaluate["backend"] == "hf":
             device = "cuda" if torch.cuda.is_available() else "cpu"
             model = _policy(cell, step).to(device)
             size = cell.evaluate["batch_size"]
-            sampler = TransformersSampler(model, tokenizer, spec["chat"], stop, size)
+            sampler = TransformersSampler(model, tokenizer, spec["chat"], stop, size, sampling)
         else:
             source: dict[str, Any] = {"model": cell.model_path, "revision": spec.get("revision")}
             if step and "lora" not in spec:
@@ -52,10 +53,19 @@ def checkpoint_sampler(cell: Cell, step: int, stop: set[int]) -> Iterator[Sample
                 model.save_pretrained(merged)
                 source = {"model": merged}
             sampler = VLLMSampler(
-                tokenizer=tokenizer, chat=spec["chat"], stop=stop, dtype=spec["dtype"], **source
+                tokenizer=tokenizer,
+                chat=spec["chat"],
+                stop=stop,
+                dtype=spec["dtype"],
+                sampling=sampling,
+                **source,
             )
         stack.callback(sampler.close)
         yield sampler
+
+
+def sampling_of(cell: Cell) -> Sampling:
+    return Sampling(cell.evaluate["temperature"], cell.evaluate["top_p"])
 
 
 def _policy(cell: Cell, step: int) -> PreTrainedModel:

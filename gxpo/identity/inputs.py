@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gxpo.catalog import benchmarks, method_source
+from gxpo.catalog import benchmarks, method_source, reward_source
 from gxpo.cells import Cell, deciding
 from gxpo.host import UserError, file_stamp, redacted, text_sha256
 from gxpo.policy import QUESTION, policy_hashes
@@ -23,9 +23,11 @@ WORDS = {
     "tokenizer": "the model's tokenizer files are others",
     "problems": "the training problems are others",
     "method": "the method's file (or its package's version) is another",
+    "reward": "what completions are paid for is another",
 }
 """Input -> what is said of two cells, or of a cell and the present, where it differs."""
 
+CORRECT = "correct answers"  # the reward where no file is given
 Inputs = dict[str, Any]
 """``settings`` (a dict), and of each of ``WORDS`` a hash; None where it cannot be told here."""
 
@@ -37,6 +39,7 @@ def training_inputs(cell: Cell) -> Inputs:
         **_policy(cell),
         "problems": _problems(cell),
         "method": text_sha256(method_source(cell.method)),
+        "reward": text_sha256(reward_source(own)) if (own := cell.train["reward"]) else CORRECT,
     }
 
 
@@ -105,7 +108,7 @@ def _settings(cell: Cell) -> dict[str, Any]:
         "method": cell.hyperparameters,
         "train": {
             "template": QUESTION,
-            **deciding(cell.train),
+            **{key: v for key, v in deciding(cell.train).items() if key != "reward"},
             "problems": by_content(cell.train["problems"]),
         },
         "evaluate": {"every": cell.evaluate["every"]},

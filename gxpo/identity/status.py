@@ -133,6 +133,8 @@ def evaluation_record(cell: Cell) -> dict[str, Any]:
         "settings": {
             "max_completion_length": settings["max_completion_length"],
             "backend": settings["backend"],
+            "temperature": settings["temperature"],
+            "top_p": settings["top_p"],
             "lora": settings["lora"] if "lora" in spec else None,
             "prompt": {key: spec.get(key) for key in ("prompt", "system", "chat", "dtype")},
             "sets": {

@@ -41,7 +41,7 @@ class MetricsWriter(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         if "reward" not in logs:  # the Trainer's closing summary
             return
-        row = self._row(state.global_step, logs)  # on every process: counts are reduced
+        row = self._row(state.global_step, logs)
         if state.is_world_process_zero:
             append_row(self._path, row)
         for name in ("loss", "grad_norm"):
@@ -59,7 +59,6 @@ class MetricsWriter(TrainerCallback):
         self._bar.close()
 
     def _row(self, step: int, logs: dict[str, Any]) -> dict[str, Any]:
-        self.trainer.reduce_counts()
         seconds, gap = self.trainer.clock.seconds, self.trainer.logprob_gap
         return {
             "step": step,

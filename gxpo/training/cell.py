@@ -37,7 +37,7 @@ from gxpo.tracking.live import live_tracking
 from gxpo.training.callbacks import MetricsWriter, PruneCheckpoints
 from gxpo.training.interrupt import StopAtStepEnd, StopRequest
 from gxpo.training.keeping import CompletionKeeper
-from gxpo.training.rewards import correct, format_rewards
+from gxpo.training.rewards import reward_functions
 from gxpo.training.settings import grpo_config, prompt_dataset
 from gxpo.training.silence import SilenceWatch
 from gxpo.training.state import begin_session, prepare_state, run_record
@@ -53,8 +53,8 @@ def train(cell: Cell, seconds: float | None = None, config: str | None = None) -
     config: the configuration as it was named, for commands that are shown.
 
     Starting again after a kill resumes from the newest checkpoint. A cell that is trained already
-    is left alone; what was trained from other settings, weights, problems or another method file is
-    moved aside first.
+    is left alone; what was trained from other settings, weights, problems or another method or
+    reward file is moved aside first.
 
     Raises CellError or FloatingPointError where the run must not be reported, Interrupted where a
     signal (gxpo.training.interrupt) came or the time is up and the rest is still to be trained.
@@ -131,7 +131,7 @@ def _trainer(
         method=load_method(cell.method, **cell.hyperparameters),
         model=model,
         processing_class=tokenizer,
-        reward_funcs=[correct, *format_rewards(cell.train["format_reward"])],
+        reward_funcs=reward_functions(cell.train["reward"], cell.train["format_reward"]),
         args=arguments,
         train_dataset=prompt_dataset(cell, problems),
         peft_config=lora_config(cell.model_spec),

@@ -14,6 +14,7 @@ from gxpo.cells import Cell
 from gxpo.host import UserError
 from gxpo.policy import PromptStyle
 from gxpo.problems import prompt_schedule
+from gxpo.training.rewards import reward_weights
 from gxpo.training.rollouts import rollout_arguments
 
 
@@ -51,7 +52,7 @@ def grpo_config(cell: Cell, output: Path, stops: Sequence[int], processes: int =
         loss_type="grpo",
         scale_rewards="group",
         beta=t["beta"],
-        reward_weights=[1.0, t["format_reward"]] if t["format_reward"] else None,
+        reward_weights=reward_weights(cell.train["reward"], t["format_reward"]),
         epsilon=t["epsilon"],
         **rollout_arguments(t["rollouts"], stops),
         bf16=cell.model_spec["dtype"] == "bfloat16",
@@ -59,7 +60,8 @@ def grpo_config(cell: Cell, output: Path, stops: Sequence[int], processes: int =
         shuffle_dataset=False,  # the order is ours: a function of the seed alone
         use_cpu=not torch.cuda.is_available(),
         disable_tqdm=True,
-        report_to="none",
+        report_to=cell.train["report_to"] or "none",
+        run_name=f"{cell.name} {cell.model} {cell.label} seed{cell.seed}",
         logging_steps=1,
         logging_nan_inf_filter=False,  # the default hides a NaN loss
         save_strategy="steps",

@@ -103,6 +103,32 @@ def test_an_interrupted_cell_has_not_failed(config, workdir, monkeypatch, capsys
     assert not list(workdir.rglob("failure.json"))
 
 
+@pytest.mark.parametrize(
+    ("command", "function"),
+    [
+        (("train", *CELL), "gxpo.training.cell.train"),
+        (("evaluate", *CELL), "gxpo.evaluation.cell.evaluate"),
+        (("prepare",), "gxpo.preparation.prepare.prepare"),
+        (("report",), "gxpo.results.read_results"),
+        (("warmstart", "--model", "made"), "gxpo.policy.warmstart.warmstart"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_ctrl_c_is_one_line_and_no_failure(config, workdir, monkeypatch, capsys, command, function):
+    raw = yaml.safe_load(config.read_text())
+    raw["models"]["made"] = {"architecture": "qwen2"}
+    config.write_text(yaml.safe_dump(raw))
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(function, interrupt)
+    assert run(monkeypatch, command[0], config, *command[1:]) == 130
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last == "interrupted: what had finished is kept; start the same command again"
+    assert not list(workdir.rglob("failure.json"))
+
+
 def test_a_crash_leaves_its_reason_and_its_traceback(config, monkeypatch):
     def crash(cell, *_):
         raise ZeroDivisionError("by zero")

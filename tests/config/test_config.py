@@ -61,6 +61,14 @@ def removing(key):
 
 
 BAD = [
+    (setting("evaluate/top_p", 0), r"evaluate\.top_p: 0 is less than or equal to the minimum of 0"),
+    (setting("evaluate/top_p", 1.5), r"evaluate\.top_p: 1\.5 is greater than the maximum of 1"),
+    (setting("evaluate/temperature", -1), r"evaluate\.temperature: -1 is less than the minimum"),
+    (
+        setting("evaluate/temperature", 0),
+        r"evaluate\.benchmarks\.words\.samples = 3, but at evaluate\.temperature = 0 ",
+    ),
+    (setting("train/reward", 3), r"train\.reward: 3 is not of type"),
     (setting("optimiser", 1), r"top level: unknown key 'optimiser', allowed are name, seeds"),
     (setting("train/lr", 1), r"train: unknown key 'lr', allowed are problems, steps"),
     (setting("train/steps", 0), r"train\.steps: 0 is less than the minimum of 1"),

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from gxpo.cells.status import status
 from support.untrained import untrained_cell, write_run
 
 import gxpo.evaluation.cell as evaluation
@@ -98,7 +99,7 @@ def test_a_killed_evaluation_keeps_what_was_finished(cell, monkeypatch):
     pd.testing.assert_frame_equal(resumed, table)
 
 
-@pytest.mark.parametrize("change", ["samples", "length", "torn", "batch_size"])
+@pytest.mark.parametrize("change", ["samples", "length", "top_p", "torn", "batch_size"])
 def test_only_what_was_drawn_otherwise_is_drawn_again(cell, tiny_policy, monkeypatch, change):
     evaluate(cell)
     generations = count_generations(monkeypatch)
@@ -109,6 +110,14 @@ def test_only_what_was_drawn_otherwise_is_drawn_again(cell, tiny_policy, monkeyp
     elif change == "length":
         evaluate(untrained_cell(tiny_policy, max_completion_length=8))
         assert generations == [12 * 3, 8 * 2]
+    elif change == "top_p":
+        changed = untrained_cell(tiny_policy, top_p=0.8, temperature=0.7)
+        evaluate(changed)
+        assert generations == [12 * 3, 8 * 2]
+        recorded = json.loads((cell.folder / "evaluation.json").read_text())
+        assert (recorded["top_p"], recorded["temperature"]) == (0.8, 0.7)
+        assert status(changed) == ("finished", "")
+        assert status(cell)[0] == "missing"  # evaluated, but otherwise
     elif change == "torn":
         part = cell.folder / "state" / "evaluation" / "0-words.json.gz"
         part.write_bytes(part.read_bytes()[:100])
@@ -185,3 +194,12 @@ def test_without_a_chat_template_there_is_no_system_message(tiny_policy, workdir
     evaluate(cell)
     assert len(prompts) == 12 * 3 + 8 * 2
     assert not any("brief" in prompt for prompt in prompts)
+
+
+def test_an_evaluation_recorded_before_top_p_was_a_key_is_still_of_these_settings(cell):
+    evaluate(cell)
+    file = cell.folder / "evaluation.json"
+    recorded = json.loads(file.read_text())
+    assert (recorded.pop("top_p"), recorded.pop("temperature")) == (1.0, 1.0)
+    file.write_text(json.dumps(recorded))
+    assert status(cell) == ("finished", "")

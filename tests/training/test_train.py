@@ -18,7 +18,7 @@ from gxpo.cells.checkpoints import seal
 from gxpo.config import complete_config, get_cell
 from gxpo.host import CellError, UserError
 from gxpo.identity import status
-from gxpo.training.trainer import HARNESS_STATE
+from gxpo.training.harness_state import HARNESS_STATE
 
 TIMES = ("rollout_seconds", "update_seconds", "train_seconds")
 

@@ -54,7 +54,6 @@ def test_counts_are_the_true_ones(tiny_policy, tmp_path, monkeypatch, rule, pass
         method=load_method(rule), **arguments(tiny_policy, tmp_path, accumulation, steps=2)
     )
     trainer.train()
-    trainer.reduce_counts()
     assert len(sweeps) == 2 * passes * accumulation
     assert trainer.cost.backward_passes == 2 * passes
     assert len(stepped) == trainer.cost.optimizer_steps == 2 * passes

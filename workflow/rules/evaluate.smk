@@ -21,4 +21,5 @@ rule evaluate:
         folder=CELL,
     shell:
         "{SETUP}gxpo evaluate {RESOLVED} --model {wildcards.model} --label {wildcards.label}"
-        " --seed {wildcards.seed} 2>&1 | tee -a {log} {params.folder}/log.txt"
+        " --seed {wildcards.seed} 2>&1"
+        " | (trap '' INT; exec tee -a {log} {params.folder}/log.txt)"

@@ -23,12 +23,12 @@ rule train:
         **asked("train"),
     params:
         folder=CELL,
-    # Whoever stops a job signals all its processes: training checkpoints and exits with code 75 if
-    # the shell waits for it and tee stays to take its last lines.
+    # Whoever stops a job signals all its processes, and so does Ctrl-C: training checkpoints and
+    # exits with code 75 if the shell waits for it and tee stays to take its last lines.
     # log.txt is not declared: Snakemake empties {log} before another attempt.
     shell:
-        "{SETUP}trap : TERM USR1;"
+        "{SETUP}trap : TERM USR1 INT;"
         " gxpo train {RESOLVED} --model {wildcards.model} --label {wildcards.label}"
         " --seed {wildcards.seed} --processes {resources.gpu} --stop-before {CHECKPOINT_MINUTES}"
-        " 2>&1 | (trap '' TERM USR1; mkdir -p {params.folder};"
+        " 2>&1 | (trap '' TERM USR1 INT; mkdir -p {params.folder};"
         " exec tee -a {log} {params.folder}/log.txt)"
