@@ -13,6 +13,7 @@ from gxpo.identity.comparable import (
     survey,
 )
 from gxpo.identity.inputs import first_difference, identity_of, training_inputs
+from gxpo.identity.sources import keep_sources
 from gxpo.identity.stamps import EVALUATED, TRAINED, set_stamps, stamp_folder
 from gxpo.identity.status import (
     FAILED,

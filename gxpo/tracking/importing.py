@@ -25,6 +25,7 @@ from gxpo.config import cells
 from gxpo.host import UserError, denied, environment, progress_bar, redact, wait_for_lock
 from gxpo.identity import FINISHED, LEFT_OUT, survey
 from gxpo.tracking.mlflow_runs import get_experiment, import_cell, mark_left_out
+from gxpo.tracking.moved import follow_database
 from gxpo.tracking.summary import import_summary
 
 PROCESSES = 2  # SQLite has one writer at a time: three were no faster
@@ -46,9 +47,10 @@ def import_runs(config: dict[str, Any], database: Path, server: str | None = Non
     uri, artifacts = server, None
     if uri is None:
         uri = f"sqlite:///{database}?timeout={LOCK_SECONDS}"
-        artifacts = (database.parent / "mlflow-artifacts").as_uri()
     environment.default("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # seconds, not minutes
     with _only_import(database) as lock:
+        if server is None:
+            artifacts = follow_database(database)
         try:
             return _import(config, uri, artifacts, lock)
         except MlflowException as error:

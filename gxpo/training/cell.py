@@ -28,7 +28,7 @@ from gxpo.cells import (
 from gxpo.checking import refuse_prompts, refuse_template, refuse_too_few, refuse_unmatched
 from gxpo.cluster import meet
 from gxpo.host import Interrupted, write_atomically
-from gxpo.identity import identity_of, training_inputs, training_problem
+from gxpo.identity import identity_of, keep_sources, training_inputs, training_problem
 from gxpo.policy import PromptStyle, prompt_hash, sample_plainly, sampling_record, stop_tokens
 from gxpo.policy.loading import load_model, load_tokenizer, lora_config
 from gxpo.preparation import training_problems
@@ -110,6 +110,7 @@ def train(cell: Cell, seconds: float | None = None, config: str | None = None) -
         for name in (METRICS, ROLLOUTS):  # what has grown in the state, whole
             if (state / name).exists():  # rollouts: where they are kept
                 write_atomically(folder / name, (state / name).read_bytes())
+        keep_sources(cell)
         # last: it says that the cell is trained
         write_json(folder / RUN, run_record(cell, inputs, trainer, rows) | origin)
 

@@ -10,7 +10,7 @@ import pytest
 from support.small import ROOT, small_config
 
 from gxpo.config import complete_config, get_cell
-from gxpo.identity import first_difference, identity_of, training_inputs
+from gxpo.identity import first_difference, identity_of, keep_sources, training_inputs
 
 
 @pytest.fixture
@@ -120,3 +120,14 @@ def test_a_hub_model_is_its_commit(raw):
     )
     assert first_difference(one, one) is None
     assert first_difference(one, other) == "the model's weights are others"
+
+
+def test_the_users_own_files_are_kept_beside_the_results(raw, workdir):
+    cell = get_cell(complete_config(raw), "tiny", "grpo", 0)
+    keep_sources(cell)
+    append("mine.py")
+    keep_sources(cell)
+    kept = sorted(path.name[17:] for path in (workdir / "results/test/inputs").iterdir())
+    assert kept == ["mine.py", "mine.py", "train.jsonl"]  # each content once
+    copies = {path.read_bytes() for path in (workdir / "results/test/inputs").glob("*.jsonl")}
+    assert copies == {Path("train.jsonl").read_bytes()}
