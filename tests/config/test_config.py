@@ -122,6 +122,13 @@ BAD = [
     (setting("models/total", {"path": "."}), r"models: bad label 'total': reserved: total"),
     (setting("seeds", [-1]), r"seeds\.0: -1 is less than the minimum of 0"),
     (setting("name", "../up"), r"name: bad name '\.\./up': letters, digits"),
+    (setting("models/tiny/path", "a{b}"), r"models\.tiny\.path: 'a\{b\}' has braces, which Snakem"),
+    (setting("train/problems", "{p}.jsonl"), r"train\.problems: '\{p\}\.jsonl' has braces"),
+    (
+        setting("train/template", "\ud83d {problem}"),
+        r"train\.template: .* half of a surrogate pair",
+    ),
+    (setting("models/tiny/prompt", "{problem}\x00"), r"tiny\.prompt: .* the control character U"),
     (removing("train"), r"'train' is a required property"),
 ]
 
