@@ -216,7 +216,7 @@ ANSWERS = {
         (r"\text{east}", "seat", False),
         (r"\text{even}", "odd", False),
         ("m", "M", False),
-        ("5", "five", False),
+        ("5", "five", True),
     ],
 }
 
