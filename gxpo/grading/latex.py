@@ -74,7 +74,7 @@ class _Parser(Reader):
                 value = value / factor
             elif self.starts_factor():
                 mixed = plain and self.next == "\\frac"
-                if self.kind == "number":  # 2 3, x2
+                if self.kind == "number" and self.behind not in (")", "]"):  # 2 3, x2
                     raise NotUnderstoodError("number behind a factor")
                 factor, _ = self.factor()
                 mixed = mixed and factor.is_Rational and factor > 0

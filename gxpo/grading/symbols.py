@@ -32,6 +32,11 @@ class Reader:
         return self._peek(0)
 
     @property
+    def behind(self) -> str | None:
+        """The token before the next one."""
+        return self._peek(-1)
+
+    @property
     def kind(self) -> str | None:
         return self._found[self._at].kind if self._at < len(self._found) else None
 
