@@ -8,6 +8,7 @@ simplification. Not proved is not equal.
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any, TypeAlias
 
 import sympy
 from sympy import Expr
@@ -21,7 +22,11 @@ _PRIMES = (
     *(1097, 1103, 1109, 1117, 1123, 1129, 1151, 1153, 1163, 1171, 1181, 1187, 1193, 1201, 1213),
 )
 
-Value = Expr | sympy.ImmutableMatrix
+# Equal on whole pieces of the line, as |x-3| and 3-x are: points do not tell them apart.
+_PIECEWISE = (sympy.floor, sympy.ceiling, sympy.Abs)
+
+Value: TypeAlias = Any
+"""A sympy expression or an immutable matrix."""
 Point = dict[sympy.Symbol, sympy.Rational]
 
 
@@ -37,8 +42,13 @@ def same_value(a: Value, b: Value) -> bool:
         return True
     if a.is_Rational and b.is_Rational:
         return False
-    first, *others = _points(a.free_symbols | b.free_symbols) or [None]
-    if first is None or not _same_at(first, a, b):
+    if a.has(*_PIECEWISE) or b.has(*_PIECEWISE):
+        return _proved_zero(a - b)
+    points = _points(a.free_symbols | b.free_symbols)
+    if not points:
+        return False
+    first, *others = points
+    if not _same_at(first, a, b):
         return False
     if not all(_same_at(point, a, b, only_real=True) in (True, None) for point in others):
         return False
@@ -71,8 +81,8 @@ def _finite(value: Expr) -> bool:
 
 
 def _points(symbols: set[sympy.Symbol]) -> list[Point]:
-    """Two points with all symbols positive, and for each symbol one where it alone is negative:
-    |x| is not x. Always the same points: a verdict may not depend on luck."""
+    """Three points with all symbols positive, from a half to ten, and for each symbol one where it
+    alone is negative: |x| is not x. Always the same points: a verdict may not depend on luck."""
     names = sorted(symbols, key=lambda symbol: symbol.name)
     if not names:
         return [{}]
@@ -82,8 +92,9 @@ def _points(symbols: set[sympy.Symbol]) -> list[Point]:
     second = {
         name: sympy.Rational(p, 2503) for name, p in zip(names, reversed(_PRIMES), strict=False)
     }
+    third = {name: sympy.Rational(p, 101) for name, p in zip(names, _PRIMES, strict=False)}
     negative = [first | {name: -first[name]} for name in names if not name.is_positive]
-    return [first, second, *negative]
+    return [first, second, third, *negative]
 
 
 def _same_at(point: Point, a: Expr, b: Expr, only_real: bool = False) -> bool | None:
@@ -129,6 +140,4 @@ def _moderate(value: Expr) -> bool:
 
 
 def _proved_zero(difference: Expr) -> bool:
-    return any(
-        step(difference) == 0 for step in (sympy.expand, sympy.radsimp, sympy.simplify)
-    )
+    return any(step(difference) == 0 for step in (sympy.expand, sympy.radsimp, sympy.simplify))

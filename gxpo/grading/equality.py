@@ -26,8 +26,9 @@ Symbolic = Callable[[str, str], bool]
 """Whether two single LaTeX expressions (gold, given) are equal."""
 
 # What Python and JSON call numbers: a gold answer that became one of these is a missing answer.
-_NOT_A_NUMBER = re.compile(r"[+-]?(?:(?i:nan|inf)|Infinity)|None|null|NaT|<NA>")
+_NOT_A_NUMBER = re.compile(r"[+-]?(?:nan|inf(?:inity)?)|nat|<na>", re.IGNORECASE)
 _WORDS = re.compile(r"[A-Za-z][A-Za-z' -]*")
+_A_WORD = re.compile(r"[A-Za-z]{4}")
 _BASED = re.compile(r"(\d[\dA-Fa-f]*) ?_ ?(?:\{ ?(\d{1,2}) ?\}|(\d))")
 _ONE_NAME = r"(?:[A-Za-z]|\\[a-z]{1,10})(?:_(?:\w|\{[^{}]*\})|'|\([A-Za-z]\))*"
 _NAME = re.compile(
@@ -87,7 +88,8 @@ def equal(gold: str, given: str, symbolic: Symbolic) -> bool:
 
 
 def _as_containers(gold: str, given: str, symbolic: Symbolic) -> bool | None:
-    gold_kind, gold_parts = container(gold)
+    # 1,000,007 is one number, and as a list it would equal 1,-000,7.
+    gold_kind, gold_parts = container(gold) if rational(gold) is None else ("", [])
     given_kind, given_parts = container(given)
     if gold_kind and not given_kind and re.search(r"\[|\]|\\infty", gold):
         interval = as_interval(given)
@@ -159,7 +161,8 @@ def _by_word(gold: str, given: str) -> bool | None:
         if len(gold_text) == len(given_text) == 1:
             return gold_text == given_text
         if gold_text.casefold() == given_text.casefold():
-            return max(len(gold), len(gold_text)) > 3 or gold_text == given_text
+            # aB-bA is no word, and not ab-ba
+            return gold_text == given_text or gold != gold_text or bool(_A_WORD.search(gold))
         product = gold == gold_text and given == given_text and len(gold) <= 3  # ab = ba
         return None if product else False
     if gold_is_word and gold != gold_text:

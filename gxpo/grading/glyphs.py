@@ -35,7 +35,14 @@ _SIGNS = {
     **{"∠": r"\angle ", "∂": r"\partial ", "ℝ": r"\mathbb{R}", "ħ": r"\hbar ", "ℏ": r"\hbar "},
     **{"⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil "},
     **dict.fromkeys("°º˚", r"^\circ "),
-    **{"Å": r"\AA ", "Å": r"\AA ", "℃": r"^\circ \text{C}", "℉": r"^\circ \text{F}", "‰": r"\text{ permille}", "⟩": ")"},
+    **{
+        "Å": r"\AA ",
+        "Å": r"\AA ",
+        "℃": r"^\circ \text{C}",
+        "℉": r"^\circ \text{F}",
+        "‰": r"\text{ permille}",
+        "⟩": ")",
+    },
     **{"⟨": "(", "。": ".", "、": ",", "「": "", "」": "", "￥": "¥", "￡": "£", "￠": "¢"},
     **{"′": "'", "’": "'", "‘": "'", "″": "''"},
 }

@@ -11,11 +11,9 @@ from __future__ import annotations
 import sympy
 from sympy import Expr
 
+from gxpo.grading.bounded import binomial, factorial, power_of
 from gxpo.grading.symbols import Reader
 from gxpo.grading.tokens import FUNCTIONS, NotUnderstoodError, Token, tokens
-
-LARGEST_POWER = 200_000  # bits
-LARGEST_FACTORIAL = 10_000
 
 _CALLS = {
     **{name: getattr(sympy, name) for name in ("sin", "cos", "tan", "cot", "sec", "csc", "exp")},
@@ -89,9 +87,8 @@ class _Parser(Reader):
         if self.next in _GROUPS or (self.next == "|" and not self.in_bars):
             return True
         known = ("frac", "binom", "sqrt", "lfloor", "lceil", "lvert", "begin", *FUNCTIONS)
-        return self.next is not None and (
-            self.next[1:] in known if self.kind == "command" else False
-        ) or self.starts_symbol()
+        command = self.kind == "command" and (self.next or "")[1:] in known
+        return command or self.starts_symbol()
 
     def factor(self) -> tuple[Expr, bool]:
         """A base with its powers and factorials, and whether it is a plain integer."""
@@ -102,13 +99,13 @@ class _Parser(Reader):
             plain = False
             mark = self.pop()
             if mark == "!":
-                value = _factorial(value)
+                value = factorial(value)
             elif mark in ("\\%", "%"):
                 value = value / 100
             elif self.take("\\circ") or self.takes_all("{", "\\circ", "}"):
                 value = value * sympy.pi / 180
             else:
-                value = _power(value, self.exponent())
+                value = power_of(value, self.exponent())
                 if self.next == "^":  # x^2^3 is no LaTeX
                     raise NotUnderstoodError("double superscript")
         if self.next == "!":
@@ -139,7 +136,7 @@ class _Parser(Reader):
             return self.fraction()
         if name == "binom":
             self.pop()
-            return _binomial(self.argument_group(), self.argument_group())
+            return binomial(self.argument_group(), self.argument_group())
         if name == "begin":
             return self.matrix()
         return self.symbol()
@@ -187,7 +184,8 @@ class _Parser(Reader):
             inner = self.argument_group() if self.next != "(" else self.group()
             return sympy.root(inner, index)
         if name == "abs" or (name == "exp" and self.next == "^"):
-            raise_unless(self.next in _GROUPS)
+            if self.next not in _GROUPS:
+                raise NotUnderstoodError(name)
         inner = self.call_argument()
         if name in ("log", "lg"):
             base = sympy.Integer(10) if name == "lg" else base
@@ -198,7 +196,7 @@ class _Parser(Reader):
             value = _CALLS[name](inner)
         if power is not None and power.is_negative:  # ln^{-1}: inverse or reciprocal?
             raise NotUnderstoodError("inverse")
-        return value if power is None else _power(value, power)
+        return value if power is None else power_of(value, power)
 
     def call_argument(self) -> Expr:
         if self.next in ("(", "{", "["):
@@ -233,29 +231,3 @@ class _Parser(Reader):
             raise NotUnderstoodError("matrix")
         found = sympy.ImmutableMatrix(rows)
         return found.det() if name == "vmatrix" else found
-
-
-def raise_unless(condition: bool) -> None:
-    if not condition:
-        raise NotUnderstoodError
-
-
-def _power(base: Expr, exponent: Expr) -> Expr:
-    numbers = base.is_Rational and exponent.is_Rational
-    size = max(abs(base.p), base.q).bit_length() if numbers else 0
-    if numbers and size * abs(exponent) > LARGEST_POWER and abs(base) != 1 and base != 0:
-        raise NotUnderstoodError("size")
-    return sympy.Pow(base, exponent)
-
-
-def _factorial(value: Expr) -> Expr:
-    if value.is_Rational and (value > LARGEST_FACTORIAL or value < 0):
-        raise NotUnderstoodError("size")
-    return sympy.factorial(value)
-
-
-def _binomial(n: Expr, k: Expr) -> Expr:
-    if n.is_Integer and k.is_Integer:
-        raise_unless(0 <= n <= LARGEST_FACTORIAL)
-        return sympy.binomial(n, k)
-    return sympy.factorial(n) / (sympy.factorial(k) * sympy.factorial(n - k))

@@ -7,6 +7,7 @@ may change one (units, degrees, percent, words) only gets one spelling.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from gxpo.grading.choices import opened
 from gxpo.grading.glyphs import plain_characters
@@ -26,7 +27,9 @@ _CODES = re.compile(r"\b(USD|EUR|GBP|JPY|CNY|RMB|INR|Rs)\.? ?(?=\d)")
 _SIGN = re.compile(_CURRENCY)
 
 _THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|,\\!) ?(?=\d{3})")  # 10,\!080 and 1{,}234
-_SPELLINGS = [  # each linear: no repeated group can match the same text in two ways
+_SPELLINGS: list[
+    tuple[re.Pattern[str], Any]
+] = [  # each linear: no repeated group can match the same text in two ways
     (re.compile(r"√ ?(\d+)"), r"\\sqrt{\1}"),
     (re.compile(r"√ ?(?=\()"), r"\\sqrt "),
     (re.compile(r"√"), r"\\sqrt "),
@@ -46,7 +49,10 @@ _SPELLINGS = [  # each linear: no repeated group can match the same text in two 
         re.compile(rf"\\(?:mathrm|operatorname|text) ?\{{ ?({'|'.join(FUNCTIONS)}) ?\}}"),
         r"\\\1 ",
     ),
-    (re.compile(r"\\(?:mathrm|mbox|hbox|text(?:bf|rm|it|normal|sf|tt|up)?|unit|si) ?\{"), r"\\text{"),
+    (
+        re.compile(r"\\(?:mathrm|mbox|hbox|text(?:bf|rm|it|normal|sf|tt|up)?|unit|si) ?\{"),
+        r"\\text{",
+    ),
     (re.compile(r"\\text\{ ?\\(AA|Omega) ?\}"), r"\\\1 "),
     (re.compile(r"(?<=\d) ?(?:\\text\{ ?)?([apAP])\. ?[mM]\.? ?\}?"), r"\\text{ \1m}"),
     (re.compile(r"\{ ?\\rm ([^{}\\]*)\}"), r"\\text{\1}"),
@@ -54,20 +60,25 @@ _SPELLINGS = [  # each linear: no repeated group can match the same text in two 
     (re.compile(r"_\{ ?\\text\{([^{}]*)\} ?\}"), r"_{\1}"),
     (re.compile(r"\\([gl])eq?(?:slant|q)?(?![A-Za-z])|([<>])="), lambda m: _comparison(m)),
     (re.compile(r"\\([gl])t(?![A-Za-z])"), lambda m: "<" if m[1] == "l" else ">"),
+    (re.compile(r"(?<![A-Za-z\\])d ?([a-z]) ?/ ?d ?([a-z])(?![A-Za-z(])"), r"\\frac{d\1}{d\2}"),
     (re.compile(r"\\neq(?![A-Za-z])"), r"\\ne"),
     (re.compile(r"\\(?:approxeq|simeq|doteq)(?![A-Za-z])"), r"\\approx"),
     (re.compile(r"\^ ?(?:\\circ(?![A-Za-z])|\{ ?\\circ ?\})|\\degrees?(?![A-Za-z])"), r"^\\circ "),
     (re.compile(r"\\(?:varnothing|emptyset)(?![A-Za-z])|\\\{ ?\\\}"), r"\\emptyset "),
     (re.compile(r"\\text\{ ?(?:the )?empty set ?\}|\b(?:the )?empty set\b"), r"\\emptyset "),
     (
-        re.compile(r"\\%|\\text\{ ?(?:per ?cent|pct\.?|\\?%) ?\}| ?\b(?:per ?cent|pct)\b(?! ?[a-z])"),
+        re.compile(
+            r"\\%|\\text\{ ?(?:per ?cent|pct\.?|\\?%) ?\}| ?\b(?:per ?cent|pct)\b(?! ?[a-z])"
+        ),
         "%",
     ),
     (re.compile(r"(?<=\d) ?(?:x|\*) ?(?=10 ?\^)"), r"\\times "),
     (re.compile(r",? ?\\text\{ ?(?:and|or)\b ?([^{}]*)\}"), r", \1"),
     (re.compile(r",? ?(?<=[ \d)}\]])(?:and|or)(?= ) ?"), ", "),
     (
-        re.compile(r"^(?:negative|minus|\\text\{ ?(?:negative|minus) ?\}) ?(?=[\d.]|\\frac|\\sqrt)"),
+        re.compile(
+            r"^(?:negative|minus|\\text\{ ?(?:negative|minus) ?\}) ?(?=[\d.]|\\frac|\\sqrt)"
+        ),
         "-",
     ),
     (re.compile(r"\\\$|\$|[*`]{2,}"), ""),

@@ -17,16 +17,13 @@ FUNCTIONS = (
     *("sin", "cos", "tan", "cot", "sec", "csc", "sqrt", "exp", "log", "ln", "lg", "abs"),
 )
 GREEK = frozenset(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi"
-    " rho varrho sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma"
-    " Upsilon Phi Psi Omega ell hbar mho odot infty aleph partial".split()
+    ["alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "vartheta", "iota", "kappa", "lambda", "mu", "nu", "xi", "rho", "varrho", "sigma", "tau", "upsilon", "phi", "varphi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega", "ell", "hbar", "mho", "odot", "infty", "aleph", "partial"]
 )
 STYLES = frozenset(
-    "mathbf mathit mathsf mathtt mathcal mathbb mathfrak mathscr mathnormal boldsymbol bm pmb"
-    " operatorname text".split()
+    ["mathbf", "mathit", "mathsf", "mathtt", "mathcal", "mathbb", "mathfrak", "mathscr", "mathnormal", "boldsymbol", "bm", "pmb", "operatorname", "text"]
 )
 ACCENTS = frozenset(
-    "dot ddot hat widehat bar overline vec overrightarrow tilde widetilde underline".split()
+    ["dot", "ddot", "hat", "widehat", "bar", "overline", "vec", "overrightarrow", "tilde", "widetilde", "underline"]
 )
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)(?:\.\d*)?(?:[eE][+-]?\d{1,4}(?![\d.]))?"

@@ -98,7 +98,7 @@ _CJK = """
 年|year
 度|degree
 """
-_SYMBOLS = "m g s N J W V A Hz Pa mol eV L l C K T H F S Wb ohm cal erg pc bar t h yr Jy G".split()
+_SYMBOLS = ["m", "g", "s", "N", "J", "W", "V", "A", "Hz", "Pa", "mol", "eV", "L", "l", "C", "K", "T", "H", "F", "S", "Wb", "ohm", "cal", "erg", "pc", "bar", "t", "h", "yr", "Jy", "G"]
 _PREFIXES = {
     "k": "kilo",
     "M": "mega",
@@ -112,18 +112,15 @@ _PREFIXES = {
     "p": "pico",
     "f": "femto",
 }
-_AMBIGUOUS = frozenset("K T".split())  # kelvin and tesla, or thousand and trillion
+_AMBIGUOUS = frozenset(["K", "T"])  # kelvin and tesla, or thousand and trillion
 BARE_LETTERS = frozenset("mgsh")
 NOUNS = frozenset(
-    "men kids cups cup box bag egg eggs car cars cat cats dog dogs cow cows day ways way toy toys"
-    " pen pens can cans jar jars mug bus pie pies row rows bees bee ants ant hen hens pigs pig"
-    " fish logs log tans times mph kmh pcs pts lbs hrs kgs tie ties hat hats fly gum tea oz units"
-    " unit single singles sink sinks costs cost tanks tank minutes minute mins min secs sec".split()
+    ["men", "kids", "cups", "cup", "box", "bag", "egg", "eggs", "car", "cars", "cat", "cats", "dog", "dogs", "cow", "cows", "day", "ways", "way", "toy", "toys", "pen", "pens", "can", "cans", "jar", "jars", "mug", "bus", "pie", "pies", "row", "rows", "bees", "bee", "ants", "ant", "hen", "hens", "pigs", "pig", "fish", "logs", "log", "tans", "times", "mph", "kmh", "pcs", "pts", "lbs", "hrs", "kgs", "tie", "ties", "hat", "hats", "fly", "gum", "tea", "oz", "units", "unit", "single", "singles", "sink", "sinks", "costs", "cost", "tanks", "tank", "minutes", "minute", "mins", "min", "secs", "sec"]
 )
 
 
 def _table(lines: str) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for line in lines.strip().splitlines():
         names, canonical = line.split("|")
         found |= dict.fromkeys(names.split(), canonical)
@@ -131,7 +128,7 @@ def _table(lines: str) -> dict[str, str]:
 
 
 _OTHER_NAME = {"h": "hour", "t": "ton", "l": "L", "yr": "year"}
-_NEVER = frozenset("cd ft min mt pt dt nt mh fs kt dC mC pl".split())  # or names of others
+_NEVER = frozenset(["cd", "ft", "min", "mt", "pt", "dt", "nt", "mh", "fs", "kt", "dC", "mC", "pl"])  # or names of others
 _WHOLE = _table(_WORDS)
 _EXACT = {symbol: _OTHER_NAME.get(symbol, symbol) for symbol in _SYMBOLS if symbol not in "GS"}
 _EXACT |= {

@@ -14,7 +14,7 @@ Unit = tuple[tuple[str, int], ...]
 
 _POWER = r"(?: ?\^ ?(?:(\d)|\{ ?(-?\d{1,2}) ?\}))?"
 _TAIL_TOKEN = re.compile(
-    rf" ?(?:(?P<text>(?:\\mu ?)?\\text\{{(?P<words>[^{{}}]*)\}}){_POWER}"
+    rf" ?(?:(?P<text>(?:\\mu ?)?\\text\{{(?P<words>[^{{}}]*(?:\^ ?\{{ ?-?\d{{1,2}} ?\}}[^{{}}]*)*)\}}){_POWER}"
     r"|(?P<degree>\^ ?\\circ(?![A-Za-z])(?: ?[CF](?![A-Za-z]))?)"
     rf"|(?P<symbol>\\(?:Omega|AA|mho)(?![A-Za-z])){_POWER}"
     r"|(?P<over>/)|(?P<times>\\cdot(?![A-Za-z])|\\times(?![A-Za-z])|\*)"
@@ -31,7 +31,9 @@ _IN_WORDS = re.compile(
 )
 _PLAIN_TAIL = re.compile(r"(.*[\d}])( ?)([A-Za-z][A-Za-z./ ^{}\-]*\d?\}?)")
 _CJK = re.compile(r"(.*[\d}%]) ?([\u3005-\u30ff\u4e00-\u9fff]{1,8})")
-_FUNCTION = re.compile(r"(?:sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt|lim|max|min|mod|gcd|lcm)[a-z]?$")
+_FUNCTION = re.compile(
+    r"(?:sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt|lim|max|min|mod|gcd|lcm)[a-z]?$"
+)
 _LIKE_OPERATORS = tuple("_^=+-*/({[,<>:|&")
 SHORTEST_NOUN = 4  # "2 ab" is a product
 
@@ -67,7 +69,10 @@ def units_differ(a: Unit | None, b: Unit | None) -> bool:
     """Whether both answers name a unit, and not the same. "5 apples a day" may be "5 apples"."""
     if a is None or b is None or a == b:
         return False
-    names, others = ({name for name, _ in unit} for unit in (a, b))
+    powers, other_powers = dict(a), dict(b)
+    names, others = set(powers), set(other_powers)
+    if any(powers[name] != other_powers[name] for name in names & others):
+        return True
     nouns = [name for name in names ^ others if name_of(name, True) is None]
     within = names < others or others < names
     return not (within and len(nouns) == len(names ^ others))
@@ -87,8 +92,9 @@ def _command_unit(tail: str, spaced: bool) -> Unit | None:
             if names is None:
                 return None
             power = int(next((p for p in match.groups()[2:4] if p), 1))
-            if power != 1 and len(names) == 1:
-                names = {name: value * power for name, value in names.items()}
+            if power != 1:  # m/s behind which ^2 stands is m/s^2
+                last = list(names)[-1]
+                names[last] *= power
             found.update(names)
             sign = sign if inside else 1
         elif match["degree"]:
@@ -147,8 +153,8 @@ def _names(words: str, spaced: bool, sign: int) -> dict[str, int] | None:
             power = int(next((p for p in (match[2], match[3], match["raised"]) if p), 1))
             if name is None and (changes_number(match["name"]) or len(match["name"]) < 2):
                 return None
-            found[name or match["name"].casefold().rstrip("s.")] += sign * power * (
-                -1 if over else 1
+            found[name or match["name"].casefold().rstrip("s.")] += (
+                sign * power * (-1 if over else 1)
             )
     return dict(found)
 

@@ -40,9 +40,7 @@ _SCALES = (
     " quadrillion dozen dozens score gross lakh lakhs crore crores grand myriad mil mill mio mn mln"
     " bn bln tn k percent percentage permille pct ppm ppb bps kilo mega giga tera milli micro nano"
 )
-CHANGING = frozenset(
-    " ".join((_JOINS, _BOUNDS, _DOUBTS, _COMPUTES, _NUMERALS, _SCALES)).split()
-)
+CHANGING = frozenset(" ".join((_JOINS, _BOUNDS, _DOUBTS, _COMPUTES, _NUMERALS, _SCALES)).split())
 """Words that make another answer of the number that they follow."""
 
 # The same in Chinese and Japanese, where no space parts words: or, and, to, above, below, ten ...
@@ -51,7 +49,7 @@ CHANGING_CHARACTERS = frozenset(
 )
 _WORD = re.compile(r"[A-Za-z]+")
 _CLAUSE_END = re.compile(
-    r"[;:!?]|\.(?!\d)|,(?! ?(?:or|and|plus|minus|maybe|perhaps|to)\b)|\((?! ?(?:or|and|maybe)\b)"
+    r"[;:!?]|\.(?!\d)|,(?! ?(?:or|and|plus|minus|times|divided|multiplied|maybe|perhaps|to)\b)|\((?! ?(?:or|and|maybe)\b)"
     r"|\b(?:because|since|as|so|which|that|but|if|when)\b"
 )
 _NUMBER_JOINED = re.compile(
@@ -60,8 +58,7 @@ _NUMBER_JOINED = re.compile(
 _NOUN_NUMBER = re.compile(r" ?[a-z]+ [$€£]?\d")  # 3 hours 20 minutes
 # Of a sentence's rest: "5 in total", "5 to the nearest unit", "5 more than before", "5 of them".
 _HARMLESS_IN_PROSE = frozenset(
-    "and to of from in with by not no i e x y z n d r v so more less about over other others some"
-    " any up under above out both than other if when false wrong".split()
+    ["and", "to", "of", "from", "in", "with", "by", "not", "no", "i", "e", "x", "y", "z", "n", "d", "r", "v", "so", "more", "less", "about", "over", "other", "others", "some", "any", "up", "under", "above", "out", "both", "than", "other", "if", "when", "false", "wrong"]
 )
 
 

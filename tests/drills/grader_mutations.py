@@ -1,11 +1,12 @@
 """How many wrong answers the grader accepts, and how many right ones it refuses.
 
-``make grader-check``, or ``PYTHONPATH=tests python -m drills.grader_mutations``, changes one thing
-in every gold answer of the real problem files (where they lie beside the checkout) and of
-tests/support/own_golds.py, so that it is wrong, and asks the grader; then the other way round with
-the pairs of tests/support/rewritings.py. Every answer that is judged wrongly is printed, then the
-figures by benchmark and kind of change. Changes that change no meaning are named with a reason in
-tests/support/harmless_mutations.py and not counted. Nothing is random; minutes on one core.
+``make grader-check``, or ``PYTHONPATH=tests python -m drills.grader_mutations [FOLDER]``, changes
+one thing in every gold answer of the six suites (their JSONL files in FOLDER, by default
+../shared/data beside the checkout) and of tests/support/own_golds.py, so that it is wrong, and asks
+the grader; then the other way round with the pairs of tests/support/rewritings.py. Every answer that
+is judged wrongly is printed, then the figures by benchmark and kind of change. Changes that change
+no meaning are named with a reason in tests/support/harmless_mutations.py and not counted. The seed
+of every change is the answer itself; minutes on one core.
 
 Exit code 1 where a wrong answer is accepted or a right one refused that the lists do not know.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter, defaultdict
+from pathlib import Path
 
 from support.harmless_mutations import KNOWN_FAULTS, KNOWN_REFUSALS, reason_why_equal
 from support.mutations import mutants
@@ -26,28 +28,34 @@ from gxpo.grading import is_correct
 from gxpo.host.progress import progress_bar
 
 DATA = ROOT.parent / "shared" / "data"
+CHANGES_OF_SUITES, CHANGES_OF_OUR_OWN = 1, 3  # of each kind, of one gold answer
+SUITES = ("aime24", "amc23", "gsm8k", "math500", "minerva", "olympiadbench")
 
 
 def accepted(gold: str, given: str) -> bool:
     return is_correct(f"\\boxed{{{given}}}", gold)
 
 
-def golds() -> dict[str, list[str]]:
+def golds(folder: Path = DATA) -> dict[str, list[str]]:
     """Different gold answers by benchmark."""
     found = {}
-    for path in sorted(DATA.glob("*.jsonl")):
-        lines = path.read_text(encoding="utf-8").splitlines()
-        found[path.stem] = sorted({str(json.loads(line)["answer"]) for line in lines})
-    if not found:
-        print(f"no problem files at {DATA}: only our own gold answers are changed")
+    for suite in SUITES:
+        path = folder / f"{suite}.jsonl"
+        if not path.is_file():
+            print(f"no {path}: {suite} is skipped")
+            continue
+        lines = path.read_text(encoding="utf-8").strip().split("\n")
+        found[suite] = sorted({str(json.loads(line)["answer"]) for line in lines})
     return found | {f"own: {kind}": answers for kind, answers in GOLDS.items()}
 
 
-def accepted_mutants(answers: list[str], asked: Counter[str], bar) -> list[tuple[str, str, str]]:
+def accepted_mutants(
+    answers: list[str], each: int, asked: Counter[str], bar
+) -> list[tuple[str, str, str]]:
     """(kind, gold, mutant) of what was accepted and is not known to be equal; counts in ``asked``."""
     found = []
     for gold in answers:
-        for kind, mutant in mutants(gold):
+        for kind, mutant in mutants(gold, each):
             if reason_why_equal(gold, mutant):
                 continue
             asked[kind] += 1
@@ -59,12 +67,13 @@ def accepted_mutants(answers: list[str], asked: Counter[str], bar) -> list[tuple
 
 def main() -> int:
     known = unknown = 0
-    rows, total = {}, golds()
+    rows, total = {}, golds(*map(Path, sys.argv[1:2]))
     with progress_bar("gold answers", sum(map(len, total.values()))) as bar:
         for benchmark, answers in total.items():
             asked: Counter[str] = Counter()
             wrong: dict[str, int] = defaultdict(int)
-            for kind, gold, mutant in accepted_mutants(answers, asked, bar):
+            each = CHANGES_OF_SUITES if benchmark in SUITES else CHANGES_OF_OUR_OWN
+            for kind, gold, mutant in accepted_mutants(answers, each, asked, bar):
                 wrong[kind] += 1
                 if (gold, mutant) in KNOWN_FAULTS:
                     known += 1

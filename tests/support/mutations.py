@@ -7,7 +7,6 @@ Always the same changes of the same answer: they are drawn with the answer as th
 import random
 import re
 
-PER_KIND = 3  # changes of each kind, of one answer
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _OPERATORS = {
     "+": ["-", r"\cdot "],
@@ -45,35 +44,55 @@ _OPERATORS = {
     r"\circ": ["2"],
 }
 _BRACKETS = {"(": "[", "[": "(", ")": "]", "]": ")"}
-_UNITS = "cm m km hours minutes seconds kg g dollars cents meters feet inches degrees liters".split()
+_UNITS = (
+    "cm m km hours minutes seconds kg g dollars cents meters feet inches degrees liters".split()
+)
 _CHANGING = [
     *(r"\text{ or 18}", r"\text{ and 6}", r"\text{ or more}", r"\text{ remainder 3}", r"\text{k}"),
     *(r"\text{ million}", r"\text{ thousand}", r"\text{ squared}", r"\text{ to 9}", r"\text{M}"),
     *(r"\text{ hours 20 minutes}", r"\text{ dozen}", r"\text{ plus or minus 1}", r"\text{ halves}"),
-    *(r"\text{ divided by 4}", r"\text{ times 2}", r"\text{ at least}", r"\text{bn}", r"\text{ mod 7}"),
-    *(r"\text{ and a half}", r"\text{ out of 50}", r"\text{ or so}", r"\ldots", r" \pm 1", "!", ":1"),
+    *(
+        r"\text{ divided by 4}",
+        r"\text{ times 2}",
+        r"\text{ at least}",
+        r"\text{bn}",
+        r"\text{ mod 7}",
+    ),
+    *(
+        r"\text{ and a half}",
+        r"\text{ out of 50}",
+        r"\text{ or so}",
+        r"\ldots",
+        r" \pm 1",
+        "!",
+        ":1",
+    ),
 ]
 _COMMAND = r"\\[A-Za-z]+"
 
 
-def mutants(gold: str) -> list[tuple[str, str]]:
-    """(kind, changed answer) pairs, none spelled as the gold answer is."""
+def mutants(gold: str, each: int) -> list[tuple[str, str]]:
+    """(kind, changed answer) pairs, at most ``each`` of a kind, none spelled as the gold answer."""
     draw = random.Random(f"grader mutations of {gold}")
     found: list[tuple[str, str]] = []
     for kind, change in _KINDS.items():
         changed = change(gold, draw)
         draw.shuffle(changed)
-        found += [(kind, text) for text in dict.fromkeys(changed) if _differ(gold, text)][:PER_KIND]
+        found += [(kind, text) for text in dict.fromkeys(changed) if _differ(gold, text)][:each]
     return found
 
 
 def _differ(gold: str, changed: str) -> bool:
     plain, other = (re.sub(r"\s|\\[,!;]", "", text).casefold() for text in (gold, changed))
-    return bool(other) and (plain != other or gold.swapcase() == changed or _only_case(gold, changed))
+    return bool(other) and (
+        plain != other or gold.swapcase() == changed or _only_case(gold, changed)
+    )
 
 
 def _only_case(gold: str, changed: str) -> bool:
-    return len(gold) == len(changed) and sum(a != b for a, b in zip(gold, changed, strict=True)) == 1
+    return (
+        len(gold) == len(changed) and sum(a != b for a, b in zip(gold, changed, strict=True)) == 1
+    )
 
 
 def _positions(pattern: str, text: str) -> list[tuple[int, int]]:

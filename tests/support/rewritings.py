@@ -263,7 +263,10 @@ REWRITINGS = {
     ],
     "matrices": [
         (r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}", r"\begin{bmatrix} 1 \\ 2 \end{bmatrix}"),
-        (r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}", r"\left(\begin{array}{c} 1 \\ 2 \end{array}\right)"),
+        (
+            r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}",
+            r"\left(\begin{array}{c} 1 \\ 2 \end{array}\right)",
+        ),
         (r"\begin{pmatrix} 1/3 \\ 2 \end{pmatrix}", r"\begin{pmatrix}\frac13\\2\end{pmatrix}"),
     ],
     "words and choices": [
