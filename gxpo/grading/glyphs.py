@@ -36,8 +36,8 @@ _SIGNS = {
     **{"⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil "},
     **dict.fromkeys("°º˚", r"^\circ "),
     **{
-        "Å": r"\AA ",
-        "Å": r"\AA ",
+        "\u00c5": r"\AA ",
+        "\u212b": r"\AA ",
         "℃": r"^\circ \text{C}",
         "℉": r"^\circ \text{F}",
         "‰": r"\text{ permille}",

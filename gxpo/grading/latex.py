@@ -8,6 +8,8 @@ for 0 - and a policy finds what a guess is good for.
 
 from __future__ import annotations
 
+import re
+
 import sympy
 from sympy import Expr
 
@@ -27,6 +29,7 @@ _CLOSING = {"(": ")", "[": "]", "{": "}", "\\{": "\\}", "\\lfloor": "\\rfloor"} 
     "\\lceil": "\\rceil",
     "\\lvert": "\\rvert",
 }
+_INFINITE = re.compile(r" ?[+-]? ?\\infty ?")
 _GROUPS = ("(", "[", "{")
 _TIMES = ("*", "\\cdot", "\\times")
 _MATRICES = ("pmatrix", "bmatrix", "matrix", "Bmatrix", "vmatrix", "smallmatrix", "array")
@@ -34,6 +37,8 @@ _MATRICES = ("pmatrix", "bmatrix", "matrix", "Bmatrix", "vmatrix", "smallmatrix"
 
 def expression(text: str) -> Expr | sympy.ImmutableMatrix:
     """``text`` as a whole; raises NotUnderstoodError."""
+    if "\\infty" in text and not _INFINITE.fullmatch(text):  # 0 times infinity is nothing
+        raise NotUnderstoodError("infinity in a sum")
     parser = _Parser(tokens(text))
     found = parser.sum()
     if parser.next is not None:
@@ -183,9 +188,8 @@ class _Parser(Reader):
             index = self.group() if self.next == "[" else sympy.Integer(2)
             inner = self.argument_group() if self.next != "(" else self.group()
             return sympy.root(inner, index)
-        if name == "abs" or (name == "exp" and self.next == "^"):
-            if self.next not in _GROUPS:
-                raise NotUnderstoodError(name)
+        if name == "abs" and self.next not in _GROUPS:
+            raise NotUnderstoodError(name)
         inner = self.call_argument()
         if name in ("log", "lg"):
             base = sympy.Integer(10) if name == "lg" else base

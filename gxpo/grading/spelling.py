@@ -61,7 +61,7 @@ _SPELLINGS: list[
     (re.compile(r"\\([gl])eq?(?:slant|q)?(?![A-Za-z])|([<>])="), lambda m: _comparison(m)),
     (re.compile(r"\\([gl])t(?![A-Za-z])"), lambda m: "<" if m[1] == "l" else ">"),
     (re.compile(r"(?<![A-Za-z\\])d ?([a-z]) ?/ ?d ?([a-z])(?![A-Za-z(])"), r"\\frac{d\1}{d\2}"),
-    (re.compile(r"\\neq(?![A-Za-z])"), r"\\ne"),
+    (re.compile(r"\\neq(?![A-Za-z])|(?<![\d)])!=| !="), r"\\ne"),
     (re.compile(r"\\(?:approxeq|simeq|doteq)(?![A-Za-z])"), r"\\approx"),
     (re.compile(r"\^ ?(?:\\circ(?![A-Za-z])|\{ ?\\circ ?\})|\\degrees?(?![A-Za-z])"), r"^\\circ "),
     (re.compile(r"\\(?:varnothing|emptyset)(?![A-Za-z])|\\\{ ?\\\}"), r"\\emptyset "),

@@ -16,15 +16,19 @@ FUNCTIONS = (
     *("arcsin", "arccos", "arctan", "asin", "acos", "atan", "sinh", "cosh", "tanh"),
     *("sin", "cos", "tan", "cot", "sec", "csc", "sqrt", "exp", "log", "ln", "lg", "abs"),
 )
-GREEK = frozenset(
-    ["alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "vartheta", "iota", "kappa", "lambda", "mu", "nu", "xi", "rho", "varrho", "sigma", "tau", "upsilon", "phi", "varphi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega", "ell", "hbar", "mho", "odot", "infty", "aleph", "partial"]
+_GREEK = (
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu"
+    " xi rho varrho sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi"
+    " Sigma Upsilon Phi Psi Omega ell hbar mho odot infty aleph partial"
 )
-STYLES = frozenset(
-    ["mathbf", "mathit", "mathsf", "mathtt", "mathcal", "mathbb", "mathfrak", "mathscr", "mathnormal", "boldsymbol", "bm", "pmb", "operatorname", "text"]
+GREEK = frozenset(_GREEK.split())
+_STYLES = (
+    "mathbf mathit mathsf mathtt mathcal mathbb mathfrak mathscr mathnormal boldsymbol bm pmb"
+    " operatorname text"
 )
-ACCENTS = frozenset(
-    ["dot", "ddot", "hat", "widehat", "bar", "overline", "vec", "overrightarrow", "tilde", "widetilde", "underline"]
-)
+STYLES = frozenset(_STYLES.split())
+_ACCENTS = "dot ddot hat widehat bar overline vec overrightarrow tilde widetilde underline"
+ACCENTS = frozenset(_ACCENTS.split())
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)(?:\.\d*)?(?:[eE][+-]?\d{1,4}(?![\d.]))?"
     r"|\.\d+)|(?P<letters>[A-Za-z]+)|\\(?P<command>[A-Za-z]+|[^A-Za-z])|(?P<sign>\S))",

@@ -98,7 +98,7 @@ _CJK = """
 年|year
 度|degree
 """
-_SYMBOLS = ["m", "g", "s", "N", "J", "W", "V", "A", "Hz", "Pa", "mol", "eV", "L", "l", "C", "K", "T", "H", "F", "S", "Wb", "ohm", "cal", "erg", "pc", "bar", "t", "h", "yr", "Jy", "G"]
+_SYMBOLS = "m g s N J W V A Hz Pa mol eV L l C K T H F S Wb ohm cal erg pc bar t h yr Jy G"
 _PREFIXES = {
     "k": "kilo",
     "M": "mega",
@@ -114,9 +114,14 @@ _PREFIXES = {
 }
 _AMBIGUOUS = frozenset(["K", "T"])  # kelvin and tesla, or thousand and trillion
 BARE_LETTERS = frozenset("mgsh")
-NOUNS = frozenset(
-    ["men", "kids", "cups", "cup", "box", "bag", "egg", "eggs", "car", "cars", "cat", "cats", "dog", "dogs", "cow", "cows", "day", "ways", "way", "toy", "toys", "pen", "pens", "can", "cans", "jar", "jars", "mug", "bus", "pie", "pies", "row", "rows", "bees", "bee", "ants", "ant", "hen", "hens", "pigs", "pig", "fish", "logs", "log", "tans", "times", "mph", "kmh", "pcs", "pts", "lbs", "hrs", "kgs", "tie", "ties", "hat", "hats", "fly", "gum", "tea", "oz", "units", "unit", "single", "singles", "sink", "sinks", "costs", "cost", "tanks", "tank", "minutes", "minute", "mins", "min", "secs", "sec"]
+_SHORT_NOUNS = (
+    "men kids cups cup box bag egg eggs car cars cat cats dog dogs cow cows day ways way toy"
+    " toys pen pens can cans jar jars mug bus pie pies row rows bees bee ants ant hen hens pigs"
+    " pig fish logs log tans times mph kmh pcs pts lbs hrs kgs tie ties hat hats fly gum tea oz"
+    " units unit single singles sink sinks costs cost tanks tank minutes minute mins min secs"
+    " sec"
 )
+NOUNS = frozenset(_SHORT_NOUNS.split())
 
 
 def _table(lines: str) -> dict[str, str]:
@@ -128,13 +133,16 @@ def _table(lines: str) -> dict[str, str]:
 
 
 _OTHER_NAME = {"h": "hour", "t": "ton", "l": "L", "yr": "year"}
-_NEVER = frozenset(["cd", "ft", "min", "mt", "pt", "dt", "nt", "mh", "fs", "kt", "dC", "mC", "pl"])  # or names of others
+_NO_UNITS = "cd ft min mt pt dt nt mh fs kt dC mC pl"
+_NEVER = frozenset(_NO_UNITS.split())  # or names of others
 _WHOLE = _table(_WORDS)
-_EXACT = {symbol: _OTHER_NAME.get(symbol, symbol) for symbol in _SYMBOLS if symbol not in "GS"}
+_EXACT = {
+    symbol: _OTHER_NAME.get(symbol, symbol) for symbol in _SYMBOLS.split() if symbol not in "GS"
+}
 _EXACT |= {
     prefix + symbol: f"{meaning}-{_OTHER_NAME.get(symbol, symbol)}"
     for prefix, meaning in _PREFIXES.items()
-    for symbol in _SYMBOLS
+    for symbol in _SYMBOLS.split()
     if prefix + symbol not in _NEVER
 }
 _EXACT |= _table(_CJK) | _WHOLE

@@ -13,8 +13,9 @@ Unit = tuple[tuple[str, int], ...]
 """Names with their powers, in the order of the alphabet."""
 
 _POWER = r"(?: ?\^ ?(?:(\d)|\{ ?(-?\d{1,2}) ?\}))?"
+_IN_TEXT = r"[^{}]*(?:\^ ?\{ ?-?\d{1,2} ?\}[^{}]*)*"
 _TAIL_TOKEN = re.compile(
-    rf" ?(?:(?P<text>(?:\\mu ?)?\\text\{{(?P<words>[^{{}}]*(?:\^ ?\{{ ?-?\d{{1,2}} ?\}}[^{{}}]*)*)\}}){_POWER}"
+    rf" ?(?:(?P<text>(?:\\mu ?)?\\text\{{(?P<words>{_IN_TEXT})\}}){_POWER}"
     r"|(?P<degree>\^ ?\\circ(?![A-Za-z])(?: ?[CF](?![A-Za-z]))?)"
     rf"|(?P<symbol>\\(?:Omega|AA|mho)(?![A-Za-z])){_POWER}"
     r"|(?P<over>/)|(?P<times>\\cdot(?![A-Za-z])|\\times(?![A-Za-z])|\*)"

@@ -49,17 +49,21 @@ CHANGING_CHARACTERS = frozenset(
 )
 _WORD = re.compile(r"[A-Za-z]+")
 _CLAUSE_END = re.compile(
-    r"[;:!?]|\.(?!\d)|,(?! ?(?:or|and|plus|minus|times|divided|multiplied|maybe|perhaps|to)\b)|\((?! ?(?:or|and|maybe)\b)"
+    r"[;:!?]|\.(?!\d)|\((?! ?(?:or|and|maybe)\b)"
+    r"|,(?! ?(?:or|and|plus|minus|times|divided|multiplied|maybe|perhaps|to)\b)"
     r"|\b(?:because|since|as|so|which|that|but|if|when)\b"
 )
 _NUMBER_JOINED = re.compile(
-    r"\b(?:and|to|of|through|from|for every|in|per|x|times|than|with|out|another|extra)\b[^,;]{0,30}?\d"
+    r"\b(?:and|to|of|through|from|for every|in|per|x|times|than|with|out|another|extra)\b"
+    r"[^,;]{0,30}?\d"
 )
 _NOUN_NUMBER = re.compile(r" ?[a-z]+ [$€£]?\d")  # 3 hours 20 minutes
 # Of a sentence's rest: "5 in total", "5 to the nearest unit", "5 more than before", "5 of them".
-_HARMLESS_IN_PROSE = frozenset(
-    ["and", "to", "of", "from", "in", "with", "by", "not", "no", "i", "e", "x", "y", "z", "n", "d", "r", "v", "so", "more", "less", "about", "over", "other", "others", "some", "any", "up", "under", "above", "out", "both", "than", "other", "if", "when", "false", "wrong"]
+_GOES_ON = (
+    "and to of from in with by not no i e x y z n d r v so more less about over other others"
+    " some any up under above out both than other if when false wrong"
 )
+_HARMLESS_IN_PROSE = frozenset(_GOES_ON.split())
 
 
 def changes_number(phrase: str) -> bool:
