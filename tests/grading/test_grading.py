@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-from support.grading_table import ANSWERS, COMPLETIONS, HOSTILE
+from support.grading_table import ANSWERS
+from support.grading_table_attacks import ATTACKS, REFUSED, STATED
+from support.grading_table_completions import COMPLETIONS, HOSTILE
 from support.small import ROOT
 
 from gxpo.grading import final_answer, is_correct, limits
@@ -39,12 +41,12 @@ def rows(table):
     ]
 
 
-@pytest.mark.parametrize(("gold", "given", "equal"), rows(ANSWERS))
+@pytest.mark.parametrize(("gold", "given", "equal"), rows(ANSWERS) + rows(ATTACKS) + rows(REFUSED))
 def test_answers(gold, given, equal):
     assert is_correct(f"\\boxed{{{given}}}", gold) is equal
 
 
-@pytest.mark.parametrize(("completion", "gold", "equal"), rows(COMPLETIONS))
+@pytest.mark.parametrize(("completion", "gold", "equal"), rows(COMPLETIONS) + rows(STATED))
 def test_completions(completion, gold, equal):
     assert is_correct(completion, gold) is equal
 
