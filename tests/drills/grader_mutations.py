@@ -3,10 +3,10 @@
 ``make grader-check``, or ``PYTHONPATH=tests python -m drills.grader_mutations [FOLDER]``, changes
 one thing in every gold answer of the six suites (their JSONL files in FOLDER, by default
 ../shared/data beside the checkout) and of tests/support/own_golds.py, so that it is wrong, and asks
-the grader; then the other way round with the pairs of tests/support/rewritings.py. Every answer that
-is judged wrongly is printed, then the figures by benchmark and kind of change. Changes that change
-no meaning are named with a reason in tests/support/harmless_mutations.py and not counted. The seed
-of every change is the answer itself; minutes on one core.
+the grader; then the other way round with the pairs of tests/support/rewritings.py. Every answer
+that is judged wrongly is printed, then the figures by benchmark and kind of change. Changes that
+change no meaning are named with a reason in tests/support/harmless_mutations.py and not counted.
+The seed of every change is the answer itself; minutes on one core.
 
 Exit code 1 where a wrong answer is accepted or a right one refused that the lists do not know.
 """
@@ -52,7 +52,7 @@ def golds(folder: Path = DATA) -> dict[str, list[str]]:
 def accepted_mutants(
     answers: list[str], each: int, asked: Counter[str], bar
 ) -> list[tuple[str, str, str]]:
-    """(kind, gold, mutant) of what was accepted and is not known to be equal; counts in ``asked``."""
+    """(kind, gold, mutant) of what was accepted and is not the same; counts in ``asked``."""
     found = []
     for gold in answers:
         for kind, mutant in mutants(gold, each):

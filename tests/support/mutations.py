@@ -45,9 +45,10 @@ _OPERATORS = {
 }
 _BRACKETS = {"(": "[", "[": "(", ")": "]", "]": ")"}
 _UNITS = (
-    "cm m km hours minutes seconds kg g dollars cents meters feet inches degrees liters".split()
+    *("cm", "m", "km", "hours", "minutes", "seconds", "kg", "g", "dollars", "cents", "meters"),
+    *("feet", "inches", "degrees", "liters"),
 )
-_CHANGING = [
+CHANGING = [
     *(r"\text{ or 18}", r"\text{ and 6}", r"\text{ or more}", r"\text{ remainder 3}", r"\text{k}"),
     *(r"\text{ million}", r"\text{ thousand}", r"\text{ squared}", r"\text{ to 9}", r"\text{M}"),
     *(r"\text{ hours 20 minutes}", r"\text{ dozen}", r"\text{ plus or minus 1}", r"\text{ halves}"),
@@ -180,7 +181,7 @@ def _unit(gold: str, draw: random.Random) -> list[str]:
 
 
 def _words(gold: str, draw: random.Random) -> list[str]:
-    return [gold + words for words in _CHANGING] if gold.isascii() else []
+    return [gold + words for words in CHANGING] if gold.isascii() else []
 
 
 _KINDS = {

@@ -64,8 +64,10 @@ e^{-t} | \frac{4}{3}\pi r^3 | 2e^{3x} | \pi-3 | e^{\pi}
 e^{2it} | \frac{3}{5}-\frac{4}{5}i
 """,
     "equations": r"""
-y=3x-2 | x^2+y^2=25 | 2x-3y+6=0 | y=-\frac{1}{2}x+4 | x=7 | f(x)=x^2+1 | k=2n-1 | V=\frac{1}{3}\pi r^2h
-\frac{x^2}{9}+\frac{y^2}{4}=1 | y'=2y | \frac{dy}{dx}=ky | m\frac{d^2x}{dt^2}+kx=0 | x+2y-z=5 | PV=nRT
+y=3x-2 | x^2+y^2=25 | 2x-3y+6=0 | y=-\frac{1}{2}x+4 | x=7 | f(x)=x^2+1 | k=2n-1
+V=\frac{1}{3}\pi r^2h
+\frac{x^2}{9}+\frac{y^2}{4}=1 | y'=2y | \frac{dy}{dx}=ky | m\frac{d^2x}{dt^2}+kx=0 | x+2y-z=5
+PV=nRT
 \dot{x}=-ax | f(n)=2f(n-1)+1 | MR=MC | QRST=WXYZ | u_t=c^2u_{xx} | y''+4y=0 | g(t)=t | E=hf
 """,
     "functions and names": r"""
@@ -85,7 +87,8 @@ v_0 t | \frac{I}{R} | aB-bA | nN | mM | \dot{x} | f(x+1)-f(x) | \alpha\beta
     "units": r"""
 12 cm | 5\text{ m} | 9.8\text{ m/s}^2 | 15\text{ cm}^2 | 3\text{ hours} | 45\text{ mph} | 7 km
 20\text{ kg} | 100\text{ meters} | 6\sqrt{3}\text{ cm} | 4\pi\text{ m}^2 | 30\text{ minutes}
-2.5\text{ liters} | 8\text{ feet} | 16\text{ square inches} | 300\text{ K} | 5\,\mathrm{N} | 1.5\text{ kJ}
+2.5\text{ liters} | 8\text{ feet} | 16\text{ square inches} | 300\text{ K} | 5\,\mathrm{N}
+1.5\text{ kJ}
 250\text{ mL} | 12\text{ apples} | 3\text{ students} | 40\,\frac{\text{m}}{\text{s}}
 """,
     "percent": r"""
