@@ -38,6 +38,7 @@ def reason_why_equal(gold: str, mutant: str) -> str | None:
         if said != mutant or mutant.upper() == f"({letter})":
             return _OF_CHOICES
     for reason, pattern, replacement in _RULES:
-        if re.sub(pattern, replacement, gold) == re.sub(pattern, replacement, mutant):
+        same = {re.sub(pattern, replacement, text).replace(" ", "") for text in (gold, mutant)}
+        if len(same) == 1:
             return reason
     return None
