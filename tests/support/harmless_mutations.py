@@ -21,6 +21,7 @@ HARMLESS: dict[tuple[str, str], str] = {
     ("0.333333", r"0.333333\ldots"): "1/3, which six places stand for",
     (r"\cos\frac{2\pi}{7}", r"\cos\frac{2\pi}{-7}"): "the cosine is even",
     (r"\cos\frac{2\pi}{7}", r"\cos\frac{-2\pi}{7}"): "the cosine is even",
+    (r"\lceil \log_2 n \rceil", r"\lceil \log_21 n \rceil"): "1 n to the base 2, as TeX sets it",
     ("12:05", "12:5"): "no other time of the day is written so",
     ("1A_{16}", "1a_{16}"): "digits of base sixteen, in both cases",
 }
