@@ -109,9 +109,9 @@ def _table(schema: dict[str, Any]) -> str:
 def _allowed(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
-    kind = {"object": "mapping", "array": "list"}.get(
-        schema.get("type", ""), schema.get("type", "")
-    )
+    kinds = schema.get("type", "")
+    words = {"object": "mapping", "array": "list"}
+    kind = " or ".join(words.get(k, k) for k in ([kinds] if isinstance(kinds, str) else kinds))
     bounds = [f"{sign} {schema[key]:g}" for key, sign in BOUNDS.items() if key in schema]
     return " ".join([kind, ", ".join(bounds)]).strip()
 

@@ -52,7 +52,7 @@ def method_source(method: str) -> str:
     if _own_file(method):
         return text
     point = _entry_point(method)  # a module may define more than one rule
-    return f"{_origin(point)} {point.value}\n{text}"
+    return f"{_origin(point)} {_class_of(point).__qualname__}\n{text}"
 
 
 def method_class(method: str) -> type[Method]:

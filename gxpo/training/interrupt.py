@@ -12,6 +12,8 @@ import torch
 from accelerate.utils import reduce
 from transformers import TrainerCallback
 
+from gxpo.host import environment
+
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGALRM)
 SOON = 0.001  # seconds: a timer of 0 is none
 STOPPING = b"\nstopping after this step, with a checkpoint; Ctrl-C again stops at once\n"
@@ -45,7 +47,7 @@ class StopRequest:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT:
             signal.signal(number, signal.default_int_handler)
-            if os.environ.get("RANK", "0") == "0":
+            if environment.rank() == 0:
                 os.write(2, STOPPING)  # not print: the signal may have come in the middle of one
         timer = number == signal.SIGALRM
         self.received = "the end of its walltime" if timer else signal.Signals(number).name

@@ -111,7 +111,7 @@ def test_an_installed_packages_method(package, target):
     assert "gxpo" in known_methods()
     assert load_method("outside", a=2.0).hyperparameters == {"a": 2.0}
     assert method_file("outside") == (site / "outsiders.py").resolve()
-    assert method_source("outside") == "outsiders 1.2\n" + RULE
+    assert method_source("outside") == "outsiders 1.2 Outside\n" + RULE
     with pytest.raises(UserError, match="no hyperparameter 'b': accepted are a"):
         load_method("outside", b=2)
 

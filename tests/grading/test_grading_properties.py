@@ -6,8 +6,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gxpo.grading import final_answer, is_correct
-from gxpo.grading.equality import clean, decided
+from gxpo.grading.equality import decided
 from gxpo.grading.rationals import rational
+from gxpo.grading.spelling import clean
 
 INTEGERS = st.integers(-(10**9), 10**9)
 FRACTIONS = st.builds(Fraction, INTEGERS, st.integers(1, 10**6))

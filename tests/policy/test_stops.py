@@ -131,7 +131,7 @@ def test_training_and_evaluation_stop_alike(folder, workdir, monkeypatch):
     """A second end that only config.json names, and that is often sampled: a digit. Completions are
     paid by length: hardly one that ends there is right."""
     digit = load_tokenizer(str(folder)).convert_tokens_to_ids("9")
-    monkeypatch.setattr("gxpo.training.cell.correct", correct)
+    monkeypatch.setattr("gxpo.training.rewards.correct", correct)
     write(folder, "config.json", eos_token_id=[2, digit])
     (folder / "generation_config.json").unlink(missing_ok=True)
     cell, _ = trained(folder, workdir, "ends")

@@ -64,7 +64,7 @@ cell = results / "runs" / options.get("--model", "") / options.get("--label", ""
 cell = cell / ("seed" + options.get("--seed", ""))
 names = {names}
 EVALUATED = ("evaluation.json", "scores.csv", "problems.parquet", "samples.jsonl.gz")
-tables = ["tables.md", "claims.csv", "unfinished.csv", *(n + ".csv" for n in names)]
+tables = ["tables.md", "claims.csv", "incomparable.csv", "unfinished.csv", *(n + ".csv" for n in names)]
 figures = [n + kind for n in names for kind in (".png", ".pdf")]
 made = {{
     "prepare": [pathlib.Path("data", options.get("--only", "") + ".jsonl")],

@@ -106,7 +106,8 @@ def write_evaluation(cell, curve, checkpoints):
 
 def sign_evaluation(cell):
     """evaluation.json, of the files as they are."""
-    files = {"identity": IDENTITY, "files": results_hashes(cell.folder)}
+    run = json.loads((cell.folder / RUN).read_text())
+    files = {"identity": run["identity"], "files": results_hashes(cell.folder)}
     write_json(cell.folder / EVALUATION, evaluation_record(cell) | files)
 
 

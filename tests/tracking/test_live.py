@@ -158,8 +158,8 @@ def slower(stop):
     """``Clock.stop`` of a clock on which every span takes a second more."""
 
     def stop_later(self, name):
-        stop(self, name)
         self.seconds[name] += 1.0
+        return stop(self, name) + 1.0
 
     return stop_later
 

@@ -147,7 +147,7 @@ def test_a_process_takes_one_gpu_however_many_are_visible(raw, workdir, monkeypa
 
 @pytest.mark.parametrize(
     ("gpus", "precision", "said"),
-    [(4, "no", "one process with 4 GPUs"), (0, "fp16", "fp16 is not"), (0, "fp8", "fp16 is not")],
+    [(4, "no", "one process with 4 GPUs"), (0, "fp16", "fp16 is not"), (0, "fp8", "fp8 is not")],
 )
 def test_what_breaks_counting_in_a_trainer_is_refused(gpus, precision, said):
     trainer = SimpleNamespace(

@@ -18,6 +18,7 @@ from gxpo.cells.checkpoints import seal
 from gxpo.config import complete_config, get_cell
 from gxpo.host import CellError, UserError
 from gxpo.identity import status
+from gxpo.training import rewards
 from gxpo.training.harness_state import HARNESS_STATE
 
 TIMES = ("rollout_seconds", "update_seconds", "train_seconds")
@@ -55,14 +56,14 @@ def test_rows_and_record_are_complete(tiny_policy, workdir):
 
 def test_prompts_depend_on_the_seed_alone(tiny_policy, workdir, monkeypatch):
     seen = {}
-    original = training.correct
+    original = rewards.correct
 
     def spy(completions, answer, prompts=None, **kwargs):
         seen.setdefault(key, []).append(prompts)
         return original(completions, answer)
 
     spy.__name__ = "correct"
-    monkeypatch.setattr(training, "correct", spy)
+    monkeypatch.setattr(rewards, "correct", spy)
     methods = {"grpo": {"method": "grpo"}, "gxpo": {"method": "gxpo"}}
     for key in (("grpo", 0), ("gxpo", 0), ("grpo", 1)):
         training.train(cell_of(tiny_policy, key[0], key[1], methods=methods))

@@ -1,7 +1,6 @@
 """The example of a reward that runs what a model wrote: whatever that does, it comes back."""
 
 import os
-import select
 import shutil
 import subprocess
 from pathlib import Path
