@@ -1,7 +1,7 @@
 """A reward of one's own: 1 for a program that passes its problem's unit tests, else 0.
 
-In a configuration: ``reward: unit_test_reward.py``. A problem's ``answer`` is its tests, one a line,
-each ``assert CALL == VALUE``. What a model writes runs in a process with limits, and nowhere else;
+In a configuration: ``reward: unit_test_reward.py``. A problem's ``answer`` is its tests, in lines of
+``assert CALL == VALUE``. What a model writes runs in a process with limits, and nowhere else;
 that process is asked for the values of the calls and is not told what they should be. Linux.
 """
 
@@ -65,8 +65,8 @@ def program_in(completion: str) -> str:
 
 
 def calls_and_values(tests: str) -> tuple[list[str], list[object]]:
-    """The left and the right sides, values as JSON has them. Raises ValueError for a test of another
-    form: one that could not be asked would be one that nobody passes."""
+    """The left and the right sides, values as JSON has them. Raises ValueError for a test of
+    another form: one that could not be asked would be one that nobody passes."""
     calls, values = [], []
     for test in ast.parse(tests).body:
         match test:

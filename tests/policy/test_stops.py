@@ -15,7 +15,7 @@ from gxpo.cells.scores import read_scores
 from gxpo.config import complete_config, get_cell
 from gxpo.evaluation.cell import evaluate
 from gxpo.evaluation.checkpoint_sampler import checkpoint_sampler
-from gxpo.host import UserError
+from gxpo.host import NotTrained, UserError
 from gxpo.policy import recorded_stops, stop_tokens
 from gxpo.policy.loading import load_model, load_tokenizer
 from gxpo.training.cell import train
@@ -138,7 +138,11 @@ def test_training_and_evaluation_stop_alike(folder, workdir, monkeypatch):
     run = json.loads((cell.folder / RUN).read_text())
     assert recorded_stops(run) == {2, digit}
     assert {"id": digit, "token": "9", "named_in": ["config.json"]} in run["sampling"]["stops"]
+    as_trained = (folder / "config.json").read_bytes()
     write(folder, "config.json", eos_token_id=2)  # the folder changes afterwards
+    with pytest.raises(NotTrained, match=r"config\.json or generation_config\.json is another"):
+        evaluate(cell)
+    (folder / "config.json").write_bytes(as_trained)
     evaluate(cell)
     samples = gzip.decompress((cell.folder / "samples.jsonl.gz").read_bytes()).decode()
     texts = [json.loads(line)["completion"] for line in samples.splitlines()]

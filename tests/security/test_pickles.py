@@ -104,7 +104,6 @@ def test_an_adapter_of_pickles_is_refused(tiny_policy, tmp_path, bomb):
 def test_a_checkpoint_of_pickles_is_not_evaluated(tiny_policy, workdir, bomb):
     cell = cell_of(raw_config(tiny_policy, "grpo", steps=4))
     folder = trained(tiny_policy, cell, workdir)
-    (folder / "run.json").unlink()
     checkpoint = folder / "state" / "checkpoint-2"
     (checkpoint / "model.safetensors").unlink()
     (checkpoint / "pytorch_model.bin").write_bytes(bomb)
