@@ -1,8 +1,8 @@
 """A reward of one's own: 1 for a program that passes its problem's unit tests, else 0.
 
-In a configuration: ``reward: unit_test_reward.py``. A problem's ``answer`` is its tests, in lines of
-``assert CALL == VALUE``. What a model writes runs in a process with limits, and nowhere else;
-that process is asked for the values of the calls and is not told what they should be. Linux.
+In a configuration: ``reward: unit_test_reward.py``. A problem's ``answer`` is its tests, lines of
+``assert CALL == VALUE``. What a model writes runs in a process with limits, and nowhere else; that
+process is asked for the values of the calls and is not told what they should be. Linux.
 """
 
 import ast

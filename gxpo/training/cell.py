@@ -29,6 +29,7 @@ from gxpo.checking import refuse_prompts, refuse_template, refuse_too_few, refus
 from gxpo.cluster import meet
 from gxpo.host import Interrupted, write_atomically
 from gxpo.identity import identity_of, keep_sources, training_inputs, training_problem
+from gxpo.identity.inputs import Inputs
 from gxpo.policy import PromptStyle, prompt_hash, sample_plainly, sampling_record, stop_tokens
 from gxpo.policy.loading import load_model, load_tokenizer, lora_config
 from gxpo.preparation import training_problems
@@ -79,11 +80,8 @@ def train(cell: Cell, seconds: float | None = None, config: str | None = None) -
         checkpoint = prepare_state(cell, inputs, scheduled)
     metrics = state / METRICS
     writes = processes.is_main_process
-    live = (
-        live_tracking(cell, identity_of(cell, inputs), metrics)
-        if writes
-        else contextlib.nullcontext()
-    )
+    identity = identity_of(cell, inputs)
+    live = live_tracking(cell, identity, metrics) if writes else contextlib.nullcontext()
     with StopRequest(seconds) as request, live:
         watch = SilenceWatch(cell, read_rows(metrics), config)
         writer, keeper = MetricsWriter(metrics, cell, watch), CompletionKeeper(state, cell)
@@ -101,18 +99,24 @@ def train(cell: Cell, seconds: float | None = None, config: str | None = None) -
         )
 
     processes.wait_for_everyone()
-    rows = read_rows(metrics)
-    watch.refuse_whole(rows)
-    if processes.is_main_process:
-        origin["sampling"] = sampling_record(cell.train["temperature"], stops, tokenizer)
+    watch.refuse_whole(read_rows(metrics))
+    if writes:
         style = PromptStyle.of(spec, cell.train)
+        origin["sampling"] = sampling_record(cell.train["temperature"], stops, tokenizer)
         origin["prompts_sha256"] = prompt_hash(tokenizer, style, problems[:PROMPTS_HASHED])
-        for name in (METRICS, ROLLOUTS):  # what has grown in the state, whole
-            if (state / name).exists():  # rollouts: where they are kept
-                write_atomically(folder / name, (state / name).read_bytes())
-        keep_sources(cell)
-        # last: it says that the cell is trained
-        write_json(folder / RUN, run_record(cell, inputs, trainer, rows) | origin)
+        _write_results(cell, inputs, trainer, origin)
+
+
+def _write_results(
+    cell: Cell, inputs: Inputs, trainer: MethodTrainer, origin: dict[str, Any]
+) -> None:
+    """What has grown in the state, whole; ``run.json`` last: it says that the cell is trained."""
+    for name in (METRICS, ROLLOUTS):
+        if (cell.folder / STATE / name).exists():  # rollouts: where they are kept
+            write_atomically(cell.folder / name, (cell.folder / STATE / name).read_bytes())
+    keep_sources(cell)
+    rows = read_rows(cell.folder / METRICS)
+    write_json(cell.folder / RUN, run_record(cell, inputs, trainer, rows) | origin)
 
 
 def _trainer(
