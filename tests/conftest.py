@@ -1,6 +1,7 @@
 """Shared fixtures: tiny policies and cells, and a working directory of each test's own."""
 
 import os
+import signal
 import tempfile
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -23,6 +24,9 @@ hypothesis.settings.register_profile("gxpo", deadline=None)
 hypothesis.settings.load_profile("gxpo")
 
 torch.set_num_threads(1)
+
+# A shell's background job ignores Ctrl-C, and so would what is tested and the processes it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

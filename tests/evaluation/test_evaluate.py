@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from gxpo.cells.status import status
 from support.untrained import untrained_cell, write_run
 
 import gxpo.evaluation.cell as evaluation
@@ -15,6 +14,7 @@ from gxpo.evaluation.cell import evaluate, sampling_seed
 from gxpo.evaluation.sampler.base import Sampler
 from gxpo.evaluation.sampler.hf import TransformersSampler
 from gxpo.evaluation.tasks.scoring import process_results
+from gxpo.identity import status
 
 TIMES = ["tokens_per_second", "generation_seconds", "other_seconds"]
 
