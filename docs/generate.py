@@ -54,8 +54,8 @@ AROUND_THE_ENVIRONMENT = (
     "them. `accelerate config`'s own `default_config.yaml`: a launch by `gxpo` names another file. "
     "`matplotlibrc` of the working directory or the user: figures start from matplotlib's "
     "defaults. `SNAKEMAKE_PROFILE` and Snakemake's other variables: how jobs run, not what they "
-    "compute; `gxpo run --slurm` names its own profile. `TMPDIR`, `COLUMNS`, `LANG`: no result depends on "
-    "them. What a variable does before Python starts (`LD_PRELOAD`, `PYTHONHASHSEED`, "
+    "compute; `gxpo run --slurm` names its own profile. `TMPDIR`, `COLUMNS`, `LANG`: no result "
+    "depends on them. What a variable does before Python starts (`LD_PRELOAD`, `PYTHONHASHSEED`, "
     "`PYTHONOPTIMIZE`) cannot be undone, and is recorded.",
 )
 
