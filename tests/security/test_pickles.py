@@ -10,10 +10,9 @@ import pytest
 from support.killing import cell_of, raw_config
 
 import gxpo.training.cell as training
-from gxpo import cli
 from gxpo.cells import checkpoints
 from gxpo.evaluation.cell import evaluate
-from gxpo.host import CellError, UserError
+from gxpo.host import CellError, UserError, environment
 from gxpo.policy.loading import load_adapted_model, load_model
 
 
@@ -57,7 +56,8 @@ def test_a_pickle_in_a_checkpoint_is_not_executed(
     if forced:
         monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
         monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "")
-        cli.refuse_pickles()
+        monkeypatch.setattr(os, "environ", os.environ.copy())  # the rest stays the tests'
+        environment.settle()
     if name == "training_args.bin":  # which nobody reads
         training.train(cell)
         return
