@@ -57,6 +57,7 @@ def test_a_pickle_in_a_checkpoint_is_not_executed(
     if forced:
         monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
         monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "")
+        monkeypatch.setattr(os, "environ", os.environ.copy())  # the rest stays the tests'
         environment.settle()
     if name == "training_args.bin":  # which nobody reads
         training.train(cell)

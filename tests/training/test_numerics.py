@@ -15,6 +15,7 @@ from support.killing import cell_of, outcome, raw_config
 from support.small import ROOT
 
 import gxpo.training.cell as training
+from gxpo import MethodTrainer
 from gxpo.cluster import meet
 from gxpo.host import UserError
 from gxpo.training.settings import grpo_config
@@ -157,6 +158,12 @@ def test_what_breaks_counting_in_a_trainer_is_refused(gpus, precision, said):
     )
     with pytest.raises(UserError, match=said):
         refuse_unsupported(trainer)
+
+
+def test_a_trainer_names_the_variable_of_an_engine_before_the_engine_fails(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with pytest.raises(UserError, match="ACCELERATE_USE_DEEPSPEED is set: that is not supported"):
+        MethodTrainer(method=None)
 
 
 # -- processes that wait for each other ----------------------------------------------------------
