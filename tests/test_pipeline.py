@@ -109,6 +109,10 @@ def test_the_whole_pipeline(folder):
     assert (results / "figures" / "suite_learning_curves.png").stat().st_size > 10_000
     assert (results / "figures" / "suite_learning_curves.pdf").exists()
     assert (results / "report.html").stat().st_size > 10_000
+    answers = (results / "report.html").read_text().split('<section id="answers">')[1]
+    for label in ("grpo", "mine"):  # two problems, before and after training
+        assert answers.count(f"<figcaption><strong>{label}</strong>, step 0: ") == 2
+        assert answers.count(f"<figcaption><strong>{label}</strong>, step 3: ") == 2
     assert snakemake(folder, *configfile, "--report", "run.html").returncode == 0
     assert "95 % t intervals over training seeds" in (folder / "run.html").read_text()  # a caption
     client = MlflowClient(f"sqlite:///{folder}/results/mlflow.db")

@@ -52,7 +52,7 @@ def show(
         int | None, typer.Option(help="a training step that is kept; default: the last")
     ] = None,
 ) -> None:
-    """Show what the policy writes in training. Prompts, completions, rewards; of a cell that has
+    """Show what the policy writes in training. Prompts, completions and rewards of a cell that has
     finished, failed, or is at work; labels side by side have the same prompts:
 
     gxpo show demo --model tiny-qwen2 --label grpo --label gxpo-k5 --seed 0 --step 1

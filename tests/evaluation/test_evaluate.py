@@ -114,7 +114,7 @@ def test_only_what_was_drawn_otherwise_is_drawn_again(cell, tiny_policy, monkeyp
         changed = untrained_cell(tiny_policy, top_p=0.8, temperature=0.7)
         evaluate(changed)
         assert generations == [12 * 3, 8 * 2]
-        recorded = json.loads((cell.folder / "evaluation.json").read_text())
+        recorded = json.loads((cell.folder / "evaluation.json").read_text())["settings"]
         assert (recorded["top_p"], recorded["temperature"]) == (0.8, 0.7)
         assert status(changed) == ("finished", "")
         assert status(cell)[0] == "missing"  # evaluated, but otherwise
