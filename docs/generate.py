@@ -64,18 +64,22 @@ def _table(schema: dict[str, Any]) -> str:
     for key, child in schema["properties"].items():
         entry = _resolved(child)
         name = f"**`{key}`**" if key in schema.get("required", []) else f"`{key}`"
-        default = f"`{entry['default']}`" if "default" in entry else ""
+        default = f"`{_yaml(entry['default'])}`" if "default" in entry else ""
         row = [name, entry.get("description", ""), _allowed(entry), default]
         rows.append("| " + " | ".join(_escaped(cell) for cell in row) + " |")
     return "\n".join(rows)
 
 
+def _yaml(default: Any) -> Any:
+    return "null" if default is None else default
+
+
 def _allowed(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
-    kind = {"object": "mapping", "array": "list"}.get(
-        schema.get("type", ""), schema.get("type", "")
-    )
+    kinds = schema.get("type", "")
+    words = {"object": "mapping", "array": "list"}
+    kind = " or ".join(words.get(k, k) for k in (kinds if isinstance(kinds, list) else [kinds]))
     bounds = [f"{sign} {schema[key]:g}" for key, sign in BOUNDS.items() if key in schema]
     return " ".join([kind, ", ".join(bounds)]).strip()
 
