@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 
-from gxpo.catalog import method_file, reward_file
+from gxpo.catalog import method_file
 from gxpo.cells import cell_folder, evaluation_sets, hold_until_exit
 from gxpo.cluster import account_problem, end_orphans, request, use_site
 from gxpo.config import (

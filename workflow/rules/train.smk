@@ -26,11 +26,7 @@ rule train:
         policy=policy,
         method=lambda wildcards: method_file(cell_of(wildcards).method),
         problems=problem_files([CONFIG["train"]["problems"]]),
-        reward=(
-            [reward_file(CONFIG["train"]["reward"])]
-            if CONFIG["train"]["reward"]
-            else []
-        ),
+        reward=lambda wildcards: cell_of(wildcards).setting("train", "reward") or [],
     output:
         run=f"{CELL}/run.json",
         metrics=f"{CELL}/metrics.jsonl",
