@@ -100,10 +100,14 @@ def _table(schema: dict[str, Any]) -> str:
     for key, child in schema["properties"].items():
         entry = _resolved(child)
         name = f"**`{key}`**" if key in schema.get("required", []) else f"`{key}`"
-        default = f"`{entry['default']}`" if "default" in entry else ""
+        default = f"`{_yaml(entry['default'])}`" if "default" in entry else ""
         row = [name, entry.get("description", ""), _allowed(entry), default]
         rows.append("| " + " | ".join(_escaped(cell) for cell in row) + " |")
     return "\n".join(rows)
+
+
+def _yaml(default: Any) -> Any:
+    return "null" if default is None else default
 
 
 def _allowed(schema: dict[str, Any]) -> str:

@@ -20,6 +20,8 @@ from gxpo.method import Method
         {"num_iterations": 2, "steps": 4},
         {"steps_per_generation": 2, "steps": 4},
         {"beta": 0.04},
+        {"beta": 0.04, "sync_ref_model": True, "ref_model_sync_steps": 1},
+        {"loss_type": "dapo", "mask_truncated_completions": True, "accumulation": 2},
         {"gradient_checkpointing": True},
         {"bf16": True},
     ],
