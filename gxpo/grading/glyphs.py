@@ -46,9 +46,13 @@ _SIGNS = {
     **{"⟨": "(", "。": ".", "、": ",", "「": "", "」": "", "￥": "¥", "￡": "£", "￠": "¢"},
     **{"′": "'", "’": "'", "‘": "'", "″": "''"},
 }
+_COMMANDS = str.maketrans(_greek() | _SIGNS)
 _TABLE = str.maketrans(
     {chr(code): chr(code - 0xFEE0) for code in _FULL_WIDTH}
-    | {chr(code): unicodedata.normalize("NFKC", chr(code)) for code in _MATH_LETTERS}
+    | {
+        chr(code): unicodedata.normalize("NFKC", chr(code)).translate(_COMMANDS)
+        for code in _MATH_LETTERS
+    }
     | _greek()
     | {character: _fraction(character) for character in "¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒"}
     | _SIGNS

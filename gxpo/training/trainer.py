@@ -51,6 +51,7 @@ class MethodTrainer(GRPOTrainer):
     """
 
     def __init__(self, *args: Any, method: Method | str, **kwargs: Any):
+        environment.refuse_engines()
         self.method = load_method(method) if isinstance(method, str) else method
         if not isinstance(self.method, Method):
             raise UserError(
@@ -66,7 +67,6 @@ class MethodTrainer(GRPOTrainer):
         self._step_seconds: list[float] = []  # since TRL's last log
         self._first_step = FirstStep()
         self._begin()
-        environment.refuse_engines()
         super().__init__(*args, **kwargs)
         refuse_unsupported(self)
         take(self.method)
