@@ -1,8 +1,9 @@
-# make demo | test | lint | docs | soak | scale | slurm-check | vllm-check: each makes the environment (.venv, from
+# make demo | test | lint | docs | soak | scale | slurm-check | vllm-check | grader-check: each makes the environment (.venv, from
 # the pins in envs/) when needed. soak kills training processes at random moments and compares
 # (docs/reference/reliability.md); slurm-check runs a matrix and a fault drill on a real one-node Slurm that it
 # starts (docs/guide/cluster.md; OPTIONS=--quick: a short form); vllm-check runs the vLLM code for real, on
-# a CPU (docs/guide/vllm.md).
+# a CPU (docs/guide/vllm.md); grader-check changes gold answers and counts what the grader accepts
+# (docs/evidence/grader.md; OPTIONS=FOLDER: where the six suites lie).
 VENV := .venv
 VLLM := .venv-vllm
 # The first that runs and is of a supported version: a name on the PATH may be an empty shim.
@@ -14,7 +15,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 DRILL := PYTHONPATH=$(CURDIR)/tests python -m drills
 
-.PHONY: demo test soak scale slurm-check vllm-check lint format docs pins clean
+.PHONY: demo test soak scale slurm-check vllm-check grader-check lint format docs pins clean
 
 demo: $(VENV)/ready
 	snakemake --cores 2
@@ -33,6 +34,9 @@ slurm-check: $(VENV)/ready
 
 vllm-check: $(VLLM)/ready
 	$(VLLM)/bin/python tests/drills/vllm_check.py
+
+grader-check: $(VENV)/ready
+	$(DRILL).grader_mutations $(OPTIONS)
 
 lint: $(VENV)/ready
 	ruff check .

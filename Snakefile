@@ -10,18 +10,23 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 
-from gxpo.catalog import method_file
+from gxpo.checking import refuse_unusable
 from gxpo.cells import cell_folder, evaluation_sets, hold_until_exit
-from gxpo.cluster import account_problem, end_orphans, request, use_site
+from gxpo.cluster import (
+    account_problem,
+    end_orphans,
+    request,
+    submission_problem,
+    use_site,
+)
 from gxpo.config import (
-    NOT_SETTINGS,
     cells,
-    complete_config,
     get_cell,
     hub_models,
-    refuse_duplicate_keys,
+    merged_config,
 )
 from gxpo.host import Busy, UserError, redact
+from gxpo.identity import EVALUATED, TRAINED, set_stamps, stamp_folder
 from gxpo.preparation.prepare import model_record, used_benchmarks
 from gxpo.problems import problem_file
 from gxpo.tracking import tracking_server
@@ -31,16 +36,17 @@ os.environ["PATH"] = os.pathsep.join(
     [os.path.dirname(sys.executable), os.environ["PATH"]]
 )
 
-if "models" not in config:
+if not workflow.configfiles:
 
     configfile: os.path.join(workflow.basedir, "config/demo.yaml")
 
 
 try:
-    for file in workflow.configfiles:
-        refuse_duplicate_keys(file)
     if workflow.is_main_process:
-        CONFIG = complete_config(config)
+        # Not Snakemake's own reading of them: it takes other numbers for numbers than gxpo does.
+        CONFIG = merged_config(workflow.configfiles, workflow.config_settings.config)
+        use_site()  # whose scratch has the hub's cache
+        refuse_unusable(CONFIG)
     else:  # a cluster's job: what was submitted, which also saves importing torch here
         CONFIG = yaml.safe_load(
             Path(f"results/{config['name']}/config.yaml").read_text()
@@ -56,6 +62,7 @@ if workflow.is_main_process:
     workflow.config_settings.configfiles = [Path(RESOLVED).resolve()]
 JOBS_RECORD = f"{RESULTS}/snakemake-logs.txt"
 CELL = str(cell_folder(CONFIG["name"], "{model}", "{label}", "{seed}"))
+STAMPS = str(stamp_folder(CONFIG["name"], "{model}", "{label}", "{seed}"))
 
 
 report: "workflow/report/workflow.rst"
@@ -71,9 +78,18 @@ def cell_of(wildcards):
     return get_cell(CONFIG, wildcards.model, wildcards.label, int(wildcards.seed))
 
 
-def every_cell(file):
-    """A file of every cell's folder."""
-    return [f"{cell.folder}/{file}" for cell in cells(CONFIG)]
+def every_cell(stage):
+    """The stamp of a stage, of every cell."""
+    return [
+        str(stamp_folder(cell.name, cell.model, cell.label, cell.seed) / stage)
+        for cell in cells(CONFIG)
+    ]
+
+
+if workflow.is_main_process:
+    # Which cells are done is not for times to say: gxpo.identity compares contents.
+    for line in set_stamps(cells(CONFIG)):
+        print(redact(line), file=sys.stderr)
 
 
 include: "workflow/rules/site.smk"
@@ -87,24 +103,28 @@ include: "workflow/rules/surrogate.smk"
 
 localrules:
     all,
-    prepare_data,
-    prepare_model,
     report,
     figures,
     mlflow,
+    mlflow_summary,
+    comparable,
 
 
 rule all:
     default_target: True
     input:
+        every_cell(EVALUATED),  # of which Snakemake would not miss any beside a report
         f"{RESULTS}/figures/suite_learning_curves.png",
         f"{RESULTS}/report.html",
-        f"{RESULTS}/mlflow.imported",
+        f"{RESULTS}/mlflow.summary",
+        f"{RESULTS}/comparable",
 
 
 onstart:
-    if SITE.account and workflow.executor_plugin.name == "slurm":
-        if problem := account_problem(SITE.account):
+    if workflow.executor_plugin.name == "slurm":
+        if problem := submission_problem():
+            raise WorkflowError(redact(problem))
+        if SITE.account and (problem := account_problem(SITE.account)):
             raise WorkflowError(f"account of the site: {problem}")
     # Snakemake's own lock is of the outputs: `snakemake surrogate` passes it beside the other rules.
     try:
@@ -117,7 +137,7 @@ onstart:
 
 onsuccess:
     Path(JOBS_RECORD).unlink(missing_ok=True)  # no job of it is left
-    if Path(f"{RESULTS}/mlflow.imported").exists():  # not after a single target
+    if Path(f"{RESULTS}/mlflow.summary").exists():  # not after a single target
         shutil.rmtree(UNFINISHED, ignore_errors=True)
         print(Path(f"{RESULTS}/tables/tables.md").read_text())
         print(f"report:  {RESULTS}/report.html")
@@ -143,6 +163,6 @@ onerror:
         f"> /dev/null && cat {UNFINISHED}/tables.md || true"
     )
     print(
-        f"some cells failed: {UNFINISHED}/tables.md lists them with their reasons;"
+        f"some cells failed or do not compare: {UNFINISHED}/tables.md lists them with their reasons;"
     )
     print("run the same command again to retry them")

@@ -1,10 +1,14 @@
 """Shared fixtures: tiny policies and cells, and a working directory of each test's own."""
 
 import os
+import signal
+import tempfile
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="gxpo-tests-")  # of gxpo.host.hashing
 os.environ.setdefault("TQDM_DISABLE", "1")
 os.environ.setdefault("DISABLE_MLFLOW_INTEGRATION", "TRUE")
+os.environ["MPLBACKEND"] = "Agg"
 
 from pathlib import Path
 
@@ -20,6 +24,9 @@ hypothesis.settings.register_profile("gxpo", deadline=None)
 hypothesis.settings.load_profile("gxpo")
 
 torch.set_num_threads(1)
+
+# A shell's background job ignores Ctrl-C, and so would what is tested and the processes it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -109,6 +109,10 @@ def test_the_whole_pipeline(folder):
     assert (results / "figures" / "suite_learning_curves.png").stat().st_size > 10_000
     assert (results / "figures" / "suite_learning_curves.pdf").exists()
     assert (results / "report.html").stat().st_size > 10_000
+    answers = (results / "report.html").read_text().split('<section id="answers">')[1]
+    for label in ("grpo", "mine"):  # two problems, before and after training
+        assert answers.count(f"<figcaption><strong>{label}</strong>, step 0: ") == 2
+        assert answers.count(f"<figcaption><strong>{label}</strong>, step 3: ") == 2
     assert snakemake(folder, *configfile, "--report", "run.html").returncode == 0
     assert "95 % t intervals over training seeds" in (folder / "run.html").read_text()  # a caption
     client = MlflowClient(f"sqlite:///{folder}/results/mlflow.db")
@@ -119,7 +123,9 @@ def test_the_whole_pipeline(folder):
     kept = {a.path for a in client.list_artifacts(summary.info.run_id)}
     assert kept == {"figures", "report.html", "tables"}
 
-    # Again: nothing to do.
+    # Whatever times say: the same contents are nothing to do.
+    for file in (folder / "mine.py", *results.glob("runs/*/*/*/*"), *results.glob("models/*/*")):
+        os.utime(file)
     third = snakemake(folder, *configfile)
     assert "Nothing to be done" in third.stdout + third.stderr
 
@@ -153,3 +159,40 @@ def test_a_wrong_config_stops_before_any_job(folder):
     assert "config: seeds.1: -1 is less than the minimum of 0" in output
     assert "Traceback" not in output
     assert not (folder / "results").exists()
+
+
+@pytest.mark.pipeline
+def test_a_configuration_is_whole_or_refused_whoever_reads_it(folder):
+    """The demo does not lie under a file, and numbers are the same by both doors."""
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    file = folder / "part.yaml"
+    file.write_text(yaml.safe_dump({k: v for k, v in config.items() if k != "models"}))
+    refused = snakemake(folder, "--configfile", file, "-n")
+    assert refused.returncode != 0
+    assert "config: top level: 'models' is a required property" in refused.stdout
+    file.write_text((folder / "config.yaml").read_text().replace("0.0001", "1e-4"))
+    refused = snakemake(folder, "--configfile", file, "-n")
+    assert "'1e-4' is not of type 'number': YAML reads 1e-4" in refused.stdout
+    demo = snakemake(folder, "-n", "-q", "rules", "--config", "seeds=[7]", "train={steps: 16}")
+    assert demo.returncode == 0, demo.stderr
+    assert (
+        "not present in the Snakefile" not in demo.stdout + demo.stderr
+    )  # a warning about local rules
+
+
+@pytest.mark.pipeline
+def test_braces_in_a_path_are_refused_in_one_line(folder):
+    """Snakemake would take them for wildcards. A working folder may have them."""
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    inside = folder / "a{b}c"
+    inside.mkdir()
+    shutil.move(folder / "mine.py", inside / "mine.py")
+    del config["methods"]["broken"]
+    config["methods"]["mine"]["method"] = str(inside / "mine.py")
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    refused = snakemake(folder, "--configfile", folder / "config.yaml", "-n")
+    said = f"config: methods.mine.method: '{inside}/mine.py' has braces, which Snakemake takes"
+    assert said in refused.stdout
+    del config["methods"]["mine"]
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    assert snakemake(inside, "--configfile", folder / "config.yaml", "-n").returncode == 0

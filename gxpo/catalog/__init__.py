@@ -8,9 +8,11 @@ from gxpo.catalog.hub_lock import lock_commit, locked_commit
 from gxpo.catalog.methods import (
     accepted_hyperparameters,
     forget,
+    known_methods,
     load_method,
     method_class,
     method_file,
     method_source,
 )
 from gxpo.catalog.registries import PREPARED, Benchmark, benchmarks, names, with_registries
+from gxpo.catalog.rewards import load_reward, reward_file, reward_source

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import yaml
 
-from gxpo.host import UserError, wait_for_lock, write_atomically
+from gxpo.host import UserError, read_yaml, wait_for_lock, write_atomically
 
 LOCK = Path("config/hub.lock.yaml")  # of the working directory
+KINDS = ("datasets", "models")
 _HEADER = "# Written by gxpo prepare; commit it. gxpo prepare --update moves the commits.\n"
 
 
@@ -61,8 +62,10 @@ def _read() -> dict[str, dict[str, str]]:
 
 @functools.lru_cache(maxsize=8)
 def _parse(path: Path, _written: int) -> dict[str, dict[str, str]]:
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    content = read_yaml(path) or {}
     kinds = content.values() if isinstance(content, dict) else [None]
+    if isinstance(content, dict) and (unknown := sorted(map(str, set(content) - set(KINDS)))):
+        raise UserError(f"{LOCK}: unknown key {unknown[0]!r}, allowed are {', '.join(KINDS)}")
     if not all(isinstance(v, dict) and all(isinstance(c, str) for c in v.values()) for v in kinds):
         raise UserError(f"{LOCK} must map datasets and models to names and their commits")
     return content

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from gxpo.host import UserError, shipped
+from gxpo.host import hint as yaml_hint
 
 if TYPE_CHECKING:  # finding a method's file must not take the seconds of importing torch
     from gxpo.method import Method
@@ -48,7 +49,10 @@ def method_source(method: str) -> str:
     """What a run depends on of a method's code: the text of its file and, for an entry point, the
     package's version (the file may import others of it)."""
     text = method_file(method).read_text(encoding="utf-8")
-    return text if _own_file(method) else f"{_origin(_entry_point(method))}\n{text}"
+    if _own_file(method):
+        return text
+    point = _entry_point(method)  # a module may define more than one rule
+    return f"{_origin(point)} {_class_of(point).__qualname__}\n{text}"
 
 
 def method_class(method: str) -> type[Method]:
@@ -113,9 +117,14 @@ def _class_of(point: EntryPoint) -> type[Method]:
 
 
 def _module_of(path: Path) -> ModuleType:
+    return module_of(path, "methods", own=path.parent == METHODS_DIR)
+
+
+def module_of(path: Path, kind: str, own: bool = False) -> ModuleType:
+    """The module of a user's file, imported anew. own: of the suite. Raises UserError."""
     # Files of the same name in different places are different modules.
     digest = hashlib.sha256(str(path.parent).encode()).hexdigest()[:8]
-    package = "methods" if path.parent == METHODS_DIR else f"methods_{digest}"
+    package = kind if own else f"{kind}_{digest}"
     spec = importlib.util.spec_from_file_location(f"{package}.{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -177,9 +186,10 @@ def load_method(method: str, /, **hyperparameters: Any) -> Method:
                 f"method {method!r} has no hyperparameter {name!r}: accepted are {known}"
             )
         if name in hints and not _has_type(value, hints[name]):
+            instead = f"{value!r}{_hint(value, hints[name])}"
             raise UserError(
                 f"hyperparameter {name!r} of method {method!r} must be "
-                f"{_describe(hints[name])}, not {value!r}; accepted are {', '.join(accepted)}"
+                f"{_describe(hints[name])}, not {instead}; accepted are {', '.join(accepted)}"
             )
     try:
         built = cls(**hyperparameters)
@@ -219,6 +229,17 @@ def _as_floats(value: Any) -> Any:
     if isinstance(value, list):
         return [_as_floats(item) for item in value]
     return float(value) if type(value) is int else value
+
+
+def _hint(value: Any, wanted: Any) -> str:
+    """How to write a value in YAML so that it has the type."""
+    parts = typing.get_args(wanted) or (wanted,)
+    if any(isinstance(part, str) or part is str for part in parts):
+        return yaml_hint(value, "string")
+    for part, name in ((float, "number"), (int, "integer"), (bool, "boolean")):
+        if part in parts:
+            return yaml_hint(value, name)
+    return ""
 
 
 def _describe(hint: Any) -> str:

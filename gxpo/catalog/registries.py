@@ -5,19 +5,20 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gxpo.catalog.gold_answers import EXTRACTORS
-from gxpo.host import UserError, read_text, shipped
+from gxpo.host import UserError, read_yaml, shipped
 
 PREPARED = Path("data")  # of the working directory, like results/
 ROLES = ("train", "select", "test")
 ABOUT = ("licence", "gated", "note")  # of a model: for readers, not for a run
+FIELDS = ("id", "problem", "answer")
+NEEDED = ("hub", "lora_targets")
+SETTINGS = ("chat", "system", "prompt", "dtype", "threads", "parameters", "shape", "resources")
 
 
 @dataclass(frozen=True)
@@ -78,23 +79,37 @@ def models() -> dict[str, dict[str, Any]]:
 
 @functools.cache
 def _benchmarks(path: Path) -> dict[str, Benchmark]:
-    allowed = {f.name for f in fields(Benchmark)} - {"name"}
+    allowed = [f.name for f in fields(Benchmark) if f.name != "name"]
     found = {}
     for name, entry in _read(path).items():
-        unknown = sorted(set(entry) - allowed)
-        if unknown:
-            raise UserError(f"{path}: {name}: unknown key {unknown[0]!r}")
+        _refuse_unknown(f"{path}: {name}", entry, allowed)
+        _refuse_unknown(f"{path}: {name}: fields", entry.get("fields", {}), FIELDS)
         found[name] = Benchmark(name=name, **entry)
     return found
 
 
 @functools.cache
 def _models(path: Path) -> dict[str, dict[str, Any]]:
-    return _read(path)
+    found = _read(path)
+    for name, entry in found.items():
+        _refuse_unknown(f"{path}: {name}", entry, (*NEEDED, *SETTINGS, *ABOUT))
+        for key in NEEDED:
+            if key not in entry:
+                raise UserError(f"{path}: {name}: needs {key}")
+    return found
+
+
+def _refuse_unknown(where: str, keys: Iterable[str], allowed: Collection[str]) -> None:
+    for key in keys:
+        if key not in allowed:
+            raise UserError(f"{where}: unknown key {key!r}, allowed are {', '.join(allowed)}")
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    entries = yaml.safe_load(read_text(path))
+    entries = read_yaml(path)
+    named = entries.values() if isinstance(entries, dict) else [None]
+    if not all(isinstance(entry, dict | str) for entry in named):
+        raise UserError(f"{path} must map names to their entries")
     return {name: entry for name, entry in entries.items() if not name.startswith(".")}
 
 
@@ -155,6 +170,8 @@ def _with_model(label: str, spec: dict[str, Any]) -> dict[str, Any]:
         return spec
     defaults = {k: v for k, v in entry.items() if k not in (*ABOUT, "hub", "lora_targets")}
     merged = {**defaults, **spec, "path": entry["hub"]}
+    if not merged.get("chat") and "system" not in spec:
+        merged.pop("system", None)  # of the registry, for its chat template
     if "lora" in spec:
         merged["lora"] = {"targets": entry["lora_targets"], **spec["lora"]}
     return merged

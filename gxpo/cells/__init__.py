@@ -1,9 +1,9 @@
-"""A cell, one run of the comparison: its settings, the files of its folder, how far it has come.
+"""A cell, one run of the comparison: its settings and the files of its folder.
 
 May import ``host``. Knows no configuration file, no model, no statistics.
 """
 
-from gxpo.cells.cell import Cell, cell_folder, due_labels, evaluation_sets
+from gxpo.cells.cell import Cell, cell_folder, deciding, due_labels, evaluation_sets
 from gxpo.cells.checkpoints import MANIFEST, RESUMABLE, step_of
 from gxpo.cells.failures import disk_full
 from gxpo.cells.files import (
@@ -11,6 +11,7 @@ from gxpo.cells.files import (
     FAILURE,
     METRICS,
     PROBLEM_SCORES,
+    ROLLOUTS,
     RUN,
     SAMPLES,
     SCORES,
@@ -29,4 +30,12 @@ from gxpo.cells.metrics import (
     keep_rows_until,
     read_rows,
 )
-from gxpo.cells.status import evaluation_settings, read_run, trained_run
+from gxpo.cells.rollouts import (
+    append_rollouts,
+    is_kept,
+    keep_rollouts_until,
+    read_rollouts,
+    rollout_row,
+)
+from gxpo.cells.samples import sample_member, sample_members
+from gxpo.cells.silence import SILENT_STEPS, show_command, silence_remark, silent_steps

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# Of ``train``: what is kept to look at, when to give up, who else is told. No number of a run
+# depends on them.
+NO_NUMBERS = ("keep_completions", "stop_without_signal", "report_to")
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -36,6 +40,12 @@ class Cell:
 
 def cell_folder(name: str, model: str, label: str, seed: int | str) -> Path:
     return Path("results", name, "runs", model, label, f"seed{seed}")
+
+
+def deciding(train: dict[str, Any]) -> dict[str, Any]:
+    """Of the keys under ``train``, those that decide the numbers of a run: a change of the others
+    trains nothing anew."""
+    return {key: value for key, value in train.items() if key not in NO_NUMBERS}
 
 
 def evaluation_sets(evaluate: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -1,11 +1,13 @@
 """The files of a cell's folder, and who writes each.
 
-run.json           train     settings, versions, commit, hardware, counts, seconds
+run.json           train     inputs by hash, settings, versions, hardware, counts, seconds
 metrics.jsonl      train     one row a step (gxpo.cells.metrics)
-evaluation.json    evaluate  the settings of the evaluation
+rollouts.jsonl.gz  train     some completions of every step (gxpo.cells.rollouts)
+evaluation.json    evaluate  what it was drawn with and of, hashes of the files beside it
 scores.csv         evaluate  one row per checkpoint x benchmark
 problems.parquet   evaluate  one row per checkpoint x benchmark x problem
 samples.jsonl.gz   evaluate  one row per checkpoint x benchmark x problem x sample
+                             (gxpo.cells.samples)
 failure.json       whichever stage failed last: its reason
 lock               both      who works on the cell (gxpo.cells.lock)
 log.txt            Snakemake what all attempts have printed, appended
@@ -23,8 +25,10 @@ from gxpo.host import redacted, write_atomically
 
 RUN, METRICS, SCORES, SAMPLES = "run.json", "metrics.jsonl", "scores.csv", "samples.jsonl.gz"
 PROBLEM_SCORES = "problems.parquet"
+ROLLOUTS = "rollouts.jsonl.gz"
 EVALUATION = "evaluation.json"
 FAILURE = "failure.json"
+LOG = "log.txt"
 STATE = "state"
 
 

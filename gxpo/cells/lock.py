@@ -22,7 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from gxpo.host import Busy, say_unlocked
+from gxpo.host import Busy, UserError, denied, environment, say_unlocked
 
 LOCK = "lock"
 PATIENCE = 20  # attempts, in a second
@@ -33,11 +33,14 @@ def sole_worker(folder: Path, stage: str) -> Iterator[None]:
     """Hold ``folder`` while open; of several launched processes, the first does.
 
     Says on standard error who starts, and that the process before was killed if it was. Raises Busy
-    where another process holds it.
+    where another process holds it, UserError where it is somebody else's to write to.
     """
-    if os.environ.get("RANK", "0") != "0":
+    if environment.rank():
         yield
         return
+    for path in (folder, folder / LOCK):
+        if problem := denied(path):
+            raise UserError(problem)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a+", encoding="utf-8") as file:
         try:
@@ -92,8 +95,21 @@ def killed_worker(folder: Path) -> str | None:
         return None
 
 
+def present_worker(folder: Path) -> str | None:
+    """The process that works on the cell now, as another process sees it."""
+    try:
+        with (folder / LOCK).open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with (folder / LOCK).open(encoding="utf-8") as file:
+            return _read(file) or "another process works on it"
+    except OSError:  # no lock, or a file system without locks
+        return None
+    return None
+
+
 def _this_process(stage: str) -> str:
-    job = os.environ.get("SLURM_JOB_ID")
+    job = environment.read("SLURM_JOB_ID")
     where = f"process {os.getpid()} on {socket.gethostname()}" + (
         f", Slurm job {job}" if job else ""
     )

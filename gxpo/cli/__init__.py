@@ -2,32 +2,29 @@
 what goes with them. ``snakemake`` runs the whole.
 
 Exit codes: 0 done; 1 the cell failed (its reason is in failure.json), a bound of the benchmark is
-missed, a check of a method fails, or the doctor has found a problem; 2 bad input; 75 training was
-stopped by SIGTERM, SIGUSR1 or the end of its walltime and has left a checkpoint, or another process
-works on the cell: start the same command again.
+missed, a check of a method fails, or the doctor has found a problem; 2 bad input; 3 some cells are
+not comparable with the others and left out of what was made; 75 training was stopped by SIGTERM,
+SIGUSR1, Ctrl-C or the end of its walltime and has left a checkpoint, or another process works on
+the cell: start the same command again; 130 Ctrl-C, what had finished is kept.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
+import signal
 import sys
 import traceback
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
-
-# The libraries' own bars and integrations: ours are enough, and importing mlflow into every
-# training process costs a second. Set before anything imports tqdm or transformers.
-os.environ.setdefault("TQDM_DISABLE", "1")
-os.environ.setdefault("DISABLE_MLFLOW_INTEGRATION", "TRUE")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import typer
 
 from gxpo import __version__
 from gxpo.cli import methods, pipeline, results, studies
-from gxpo.cli.process import refuse_pickles
-from gxpo.host import UserError, redact
+from gxpo.host import UserError, denial, environment, redact
 from gxpo.host.extras import EXTRA_OF, missing
+
+CTRL_C = 128 + signal.SIGINT  # a shell's code for a process that SIGINT ended
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 for part in (pipeline, results, studies, methods):
@@ -52,7 +49,8 @@ def _options(version: Annotated[bool, _VERSION] = False) -> None:
 
 def main() -> None:
     """Entry point: a user's mistake is one line and exit code 2, not a traceback."""
-    refuse_pickles()
+    environment.restart_in_utf8()
+    environment.settle()  # nothing has imported torch, tqdm, matplotlib or MLflow yet
     try:
         app()
     except UserError as error:
@@ -61,6 +59,14 @@ def main() -> None:
         if (error.name or "").partition(".")[0] not in EXTRA_OF:
             raise
         _refuse(missing(error.name or ""))
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        _refuse(denial(Path(error.filename)))
+    except SystemExit as end:
+        if end.code == CTRL_C:  # typer's, of a KeyboardInterrupt
+            _say("interrupted: what had finished is kept; start the same command again")
+        raise
     except Exception:
         sys.excepthook = _print_traceback  # not before: typer puts its own in place
         raise
@@ -69,6 +75,12 @@ def main() -> None:
 def _refuse(reason: str) -> NoReturn:
     typer.echo(redact(f"error: {reason}"), err=True)
     sys.exit(2)
+
+
+def _say(line: str) -> None:
+    """On standard error, if anybody listens there: Ctrl-C ends the rest of a pipe as well."""
+    with contextlib.suppress(OSError):
+        typer.echo(line, err=True)
 
 
 def _print_traceback(*error: Any) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 
-from gxpo.host import UserError
+from gxpo.cli.process import Config
+from gxpo.host import UserError, parse_yaml
 
 app = typer.Typer()
 
@@ -61,11 +61,9 @@ def check_method(
 
 @app.command()
 def compare(
+    config: Config,
     a: Annotated[str, typer.Argument(help="a label under methods: in the configuration")],
     b: Annotated[str, typer.Argument(help="the label that it is compared with")],
-    config: Annotated[
-        Path, typer.Option(help="run configuration (YAML) whose finished runs are compared")
-    ] = Path("config/demo.yaml"),
     model: Annotated[str | None, typer.Option(help="a label under models:; default: all")] = None,
 ) -> None:
     """Compare label A with label B, paired by seed. With intervals and costs."""
@@ -78,9 +76,9 @@ def compare(
 def _setting(item: str) -> tuple[str, object]:
     name, equals, value = item.partition("=")
     try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError:
-        equals = ""
+        parsed = parse_yaml(value)
+    except UserError as error:
+        raise UserError(f"--set {item!r}: {error}") from error
     if not equals:
         raise UserError(f"--set {item!r}: expected NAME=VALUE")
     return name, parsed

@@ -12,8 +12,9 @@ import typer
 
 from gxpo import cluster
 from gxpo import config as configuration
+from gxpo.checking import refuse_unusable
 from gxpo.cli.process import Config, Label, Model, Seed, quick_imports, stay_offline, working_on
-from gxpo.host import UserError, redact, shipped
+from gxpo.host import UserError, environment, redact, shipped
 from gxpo.problems import is_prepared
 from gxpo.tracking import HTTP
 
@@ -23,7 +24,9 @@ app = typer.Typer()
 @app.command()
 def check(config: Config) -> None:
     """Check a configuration and list its cells; nothing is run."""
+    cluster.use_site()
     checked = configuration.read_config(config)
+    refuse_unusable(checked)
     for cell in configuration.cells(checked):
         typer.echo(str(cell.folder))
     sources = {spec["problems"] for _, spec in configuration.problem_sources(checked)}
@@ -39,7 +42,8 @@ def doctor(
     problem with what to do. Changes nothing. Exit code 1 where there is a problem."""
     site = cluster.use_site()
     checked = configuration.read_config(config) if config else None
-    os.environ.update(HTTP)
+    for name, value in HTTP.items():
+        environment.put(name, value)
     from gxpo.doctor import PROBLEM, examine
 
     levels = []
@@ -164,13 +168,13 @@ def train(
     checked = configuration.read_config(config)
     cell = configuration.get_cell(checked, model, label, seed)
     stay_offline()
-    if processes > 1 and not cluster.is_launched():
+    if processes > 1 and not environment.launched():
         resources = checked["models"][model].get("resources", {})
         cluster.launch_cell(processes, resources.get("parallel", "fsdp2"), sys.argv[1:])
     with working_on(cell, "train"):
         with quick_imports():
             from gxpo.training.cell import train as run
-        run(cell, _training_seconds(stop_before))
+        run(cell, _training_seconds(stop_before), str(config))
 
 
 @app.command()

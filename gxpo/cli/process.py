@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from gxpo.cells import Cell, disk_full, record_failure, sole_worker
-from gxpo.host import Busy, CellError, Interrupted, NotTrained, redact
+from gxpo.host import Busy, CellError, Interrupted, NotTrained, environment, redact
 
 Config = Annotated[
     Path, typer.Argument(help="run configuration (YAML file), or the name of a shipped one: demo")
@@ -24,7 +24,7 @@ Seed = Annotated[int, typer.Option(help="one of seeds: in the configuration")]
 
 def stay_offline() -> None:
     """Compute nodes have no network, only preparation needs it. HF_HUB_OFFLINE=0 overrides."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    environment.default("HF_HUB_OFFLINE", "1")
 
 
 @contextlib.contextmanager
@@ -82,10 +82,3 @@ def _record(cell: Cell, stage: str, reason: str) -> None:
         record_failure(cell.folder, stage, reason)
     except OSError as error:  # must not hide what failed first
         typer.echo(f"cell {cell.folder}: the reason is not recorded: {error}", err=True)
-
-
-def refuse_pickles() -> None:
-    """Of pickled files (optimizer states) torch reads tensors and plain values only, whoever asks
-    for more: this setting stands above the arguments of torch.load."""
-    os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
-    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"

@@ -1,6 +1,7 @@
 """Where cells run: the site, Slurm, several GPUs of a node. May import ``host``."""
 
-from gxpo.cluster.launch import is_launched, launch_cell
+from gxpo.cluster.launch import launch_cell
+from gxpo.cluster.rendezvous import meet
 from gxpo.cluster.site import GROUPED, Site, request, use_site
 from gxpo.cluster.slurm import (
     ANSWER_SECONDS,
@@ -8,4 +9,5 @@ from gxpo.cluster.slurm import (
     end_orphans,
     parse_time,
     seconds_left,
+    submission_problem,
 )

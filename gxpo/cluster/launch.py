@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from gxpo.host import shipped
+from gxpo.host import environment, shipped
 
 CONFIGURATIONS = shipped("config/accelerate")
 
@@ -22,16 +22,14 @@ def launch_command(processes: int, parallel: str, arguments: list[str]) -> list[
     return [*launcher, "-m", "gxpo.cli", *arguments]
 
 
-def is_launched() -> bool:
-    """Whether this is one of the processes that a launcher (accelerate, torchrun) has started."""
-    return "LOCAL_RANK" in os.environ
-
-
 def launch_cell(processes: int, parallel: str, arguments: list[str]) -> None:
-    """Become the launcher. It passes SIGTERM on; SIGUSR1, which schedulers send to all processes,
-    would end it, so it ignores that one: training, in the processes, does not."""
-    threads = int(os.environ.get("OMP_NUM_THREADS", processes))
-    environment = os.environ | {"OMP_NUM_THREADS": str(max(1, threads // processes))}
+    """Become the launcher. It passes SIGTERM and Ctrl-C on; SIGUSR1, which schedulers send to all
+    processes, would end it, so it ignores that one: training, in the processes, does not."""
+    threads = environment.read("OMP_NUM_THREADS").partition(",")[0]  # a list: of nested regions
+    changes = {
+        "OMP_NUM_THREADS": str(max(1, int(threads) // processes) if threads.isdigit() else 1),
+        environment.RANKS: str(processes),  # what tells them from what a shell holds
+    }
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     command = launch_command(processes, parallel, arguments)
-    os.execve(command[0], command, environment)
+    os.execve(command[0], command, environment.child(changes))

@@ -6,12 +6,10 @@ The site is one small file that the user edits (slurm/site.yaml). Nothing here t
 from __future__ import annotations
 
 import math
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -21,7 +19,7 @@ from pydantic import (
     field_validator,
 )
 
-from gxpo.host import REPOSITORY, UserError, read_text, shipped
+from gxpo.host import REPOSITORY, UserError, environment, read_yaml, shipped
 
 SITE = shipped("slurm/site.yaml")
 # Where a model entry says nothing. A tiny policy takes seconds to minutes, on a processor.
@@ -94,13 +92,13 @@ def use_site() -> Site:
     which a method's file may do.
 
     Raises UserError."""
-    named = os.environ.get("GXPO_SITE")
+    named = environment.read("GXPO_SITE")
     path = (REPOSITORY or Path.cwd()) / named if named else SITE
     if named and not path.is_file():
         raise UserError(f"GXPO_SITE is {named!r}: there is no file {path}")
     site = read_site(path)
     if site.scratch:
-        os.environ.setdefault("HF_HOME", str(site.scratch / "huggingface"))
+        environment.default("HF_HOME", str(site.scratch / "huggingface"))
     return site
 
 
@@ -116,9 +114,7 @@ def read_site(path: Path) -> Site:
     if not path.exists():
         return Site()
     try:
-        return Site.model_validate(yaml.safe_load(read_text(path)) or {})
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        return Site.model_validate(read_yaml(path) or {})
     except ValidationError as error:
         wrong = error.errors()[0]
         key = ".".join(map(str, wrong["loc"]))

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from gxpo.host import UserError
+from gxpo.host import UserError, environment
 
 ANSWER_SECONDS = 30
+COMMANDS = ("sinfo", "sbatch", "squeue", "scancel")  # that submitting and watching jobs needs
+LIVES = ("sinfo", "--noheader", "--format=%P")
 END_SECONDS = 300  # longer than a job gets between SIGTERM and SIGKILL
 
 
 def seconds_left() -> float | None:
     """Until the walltime of the job that this process belongs to; None outside of jobs, and where
     Slurm sets no limit or does not say (which standard error does)."""
-    job = os.environ.get("SLURM_JOB_ID")
-    if job is None:
+    job = environment.read("SLURM_JOB_ID")
+    if not job:
         return None
     answer = _ask("squeue", "--noheader", f"--jobs={job}", "--format=%L")
     left = parse_time(answer or "")
@@ -38,6 +40,23 @@ def parse_time(text: str) -> float | None:
         return None
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+
+
+def submission_problem() -> str | None:
+    """Why no job can be submitted from here, or None. Snakemake's plugin would find out job by job,
+    where nobody sees it, and wait for ever, through SIGTERM too."""
+    instead = "use a login node of the cluster, or snakemake --cores N on this machine"
+    for name in COMMANDS:
+        if shutil.which(name) is None:
+            return f"there is no {name} here, which --profile slurm needs: {instead}"
+    try:
+        done = subprocess.run(LIVES, capture_output=True, text=True, timeout=ANSWER_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"Slurm does not answer (sinfo: {ANSWER_SECONDS} s without a word): {instead}"
+    if done.returncode:
+        words = " ".join((done.stderr or done.stdout).split())[:200] or "failed"
+        return f"Slurm does not answer ({words}): {instead}"
+    return None
 
 
 def account_problem(account: str) -> str | None:

@@ -5,5 +5,5 @@ May import ``host``, ``catalog``, ``problems`` and ``cells``.
 
 from gxpo.config.completing import complete_config
 from gxpo.config.contents import NOT_SETTINGS, cells, get_cell, hub_models, problem_sources
-from gxpo.config.reading import config_file, read_config, refuse_duplicate_keys
+from gxpo.config.reading import config_file, merged_config, read_config
 from gxpo.config.schema import SCHEMA

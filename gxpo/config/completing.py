@@ -5,9 +5,20 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from gxpo.catalog import benchmarks, load_method, with_registries
+from gxpo.catalog import (
+    accepted_hyperparameters,
+    benchmarks,
+    load_method,
+    load_reward,
+    method_class,
+    method_file,
+    with_registries,
+)
+from gxpo.config.combinations import check_reports, check_sampling
 from gxpo.config.contents import hyperparameters, problem_sources
+from gxpo.config.no_effect import refuse_without_effect
 from gxpo.config.schema import SCHEMA, refuse_violation
+from gxpo.config.texts import refuse_braces, refuse_unwritable
 from gxpo.host import UserError
 from gxpo.problems import is_prepared, load_problems
 
@@ -16,7 +27,11 @@ def complete_config(raw: Any) -> dict[str, Any]:
     """The configuration with its defaults filled in, checked against the schema, the methods'
     hyperparameters and the files on disk. Raises UserError naming the key and what is allowed."""
     refuse_violation(raw)
-    config = _with_defaults(with_registries(raw), SCHEMA)
+    refuse_unwritable(raw)
+    named = with_registries(raw)
+    refuse_violation(named)  # the registries are files of users, too
+    config = _with_defaults(named, SCHEMA)
+    refuse_without_effect(config)
     train, evaluate = config["train"], config["evaluate"]
     train.setdefault("micro_batch_size", train["completions_per_step"])
     evaluate.setdefault("max_completion_length", train["max_completion_length"])
@@ -26,15 +41,36 @@ def complete_config(raw: Any) -> dict[str, Any]:
         raise UserError(
             f"config: evaluate.every is {evaluate['every']}, at most train.steps = {train['steps']}"
         )
+    check_sampling(evaluate)
+    check_reports(train["report_to"])
+    if train["reward"] is not None:
+        try:
+            load_reward(train["reward"])
+        except UserError as wrong:
+            raise UserError(f"config: train.reward: {wrong}") from wrong
     for label, spec in config["models"].items():
+        refuse_braces(f"models.{label}.path", spec.get("path", ""))
         _check_model(label, spec, train, evaluate)
     for label, spec in config["methods"].items():
         try:
             load_method(spec["method"], **hyperparameters(spec))
+            config["methods"][label] = {**spec, **_defaults_of(spec)}
         except UserError as wrong:
             raise UserError(f"config: methods.{label}: {wrong}") from wrong
+        refuse_braces(f"methods.{label}.method", method_file(spec["method"]))
     _check_problems(config)
     return config
+
+
+def _defaults_of(spec: dict[str, Any]) -> dict[str, Any]:
+    """The hyperparameters that an entry under methods leaves at the rule's defaults, where YAML has
+    a word for them: a default that is written out is the same setting."""
+    accepted = accepted_hyperparameters(method_class(spec["method"]))
+    return {
+        name: parameter.default
+        for name, parameter in accepted.items()
+        if name not in spec and isinstance(parameter.default, bool | int | float | str | None)
+    }
 
 
 def _check_divides(train: dict[str, Any], key: str) -> None:
@@ -64,6 +100,7 @@ def _check_model(
 
 def _check_problems(config: dict[str, Any]) -> None:
     for key, source in problem_sources(config):
+        refuse_braces(f"{key}.problems", source["problems"])
         if source["problems"] in benchmarks() and not is_prepared(source["problems"]):
             continue  # preparation is a stage of its own; what needs the problems says so
         try:

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gxpo.config.completing import complete_config
-from gxpo.host import UserError, read_text, shipped
+from gxpo.host import UserError, parse_yaml, read_yaml, shipped
 
 REGISTRIES = ("benchmarks", "models", "hub.lock")
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML that refuses a key given twice, instead of silently keeping the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                line = node.start_mark.line + 1
-                raise UserError(f"duplicate key {key!r} in the mapping at line {line}")
-        return super().construct_mapping(node, deep)
+_WORD = re.compile(r"[-+.:~\w]+", re.ASCII)  # what may be a number, a truth value or null
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
     """A checked, completed configuration. Raises UserError."""
-    return complete_config(_read_yaml(config_file(path)))
+    return complete_config(read_yaml(config_file(path)))
+
+
+def merged_config(files: Sequence[str | Path], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of several files, each over those before it, and Snakemake's --config over all.
+
+    overrides: as Snakemake parses --config, where all that is nested is a text. Raises UserError.
+    """
+    merged: dict[str, Any] = {}
+    for file in files:
+        content = read_yaml(Path(file))
+        if not isinstance(content, dict):
+            raise UserError(f"{file}: a configuration has keys at its top level, this has none")
+        merged = _over(merged, content)
+    return complete_config(_over(merged, _typed(dict(overrides))))
 
 
 def config_file(path: str | Path) -> Path:
@@ -48,15 +51,26 @@ def shipped_configurations() -> dict[str, Path]:
     return {file.stem: file for file in files if file.stem not in REGISTRIES}
 
 
-def refuse_duplicate_keys(path: str | Path) -> None:
-    """Raise UserError where a YAML file gives a key twice (two methods of one label, say)."""
-    _read_yaml(Path(path))
+def _over(below: Any, above: Any) -> Any:
+    """``above`` laid over ``below``, key by key where both are mappings."""
+    if not (isinstance(below, dict) and isinstance(above, Mapping)):
+        return above
+    rest = {
+        key: _over(below[key], value) if key in below else value for key, value in above.items()
+    }
+    return {**below, **rest}
 
 
-def _read_yaml(path: Path) -> Any:
-    try:
-        return yaml.load(read_text(path), Loader=_UniqueKeyLoader)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+def _typed(value: Any, nested: bool = False) -> Any:
+    """What --config gives, with the numbers that Snakemake leaves as texts inside of mappings."""
+    if isinstance(value, Mapping):
+        return {key: _typed(entry, True) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_typed(entry, True) for entry in value]
+    if nested and isinstance(value, str) and _WORD.fullmatch(value):
+        try:
+            read = parse_yaml(value)
+        except UserError as error:
+            raise UserError(f"--config: {error}") from error
+        return read if read is None or isinstance(read, int | float) else value
+    return value

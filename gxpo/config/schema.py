@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from gxpo.host import UserError
+from gxpo.host import UserError, hint
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -42,16 +43,24 @@ def _explain(error: ValidationError) -> str:
     if error.validator == "additionalProperties":
         allowed = list(schema.get("properties", {}))
         unknown = [key for key in instance if key not in allowed]
-        return f"{where}: unknown key {unknown[0]!r}, allowed are {', '.join(allowed)}"
+        word = "" if isinstance(unknown[0], str) else hint(unknown[0], "string")
+        return f"{where}: unknown key {unknown[0]!r}{word}, allowed are {', '.join(allowed)}"
     if "propertyNames" in error.absolute_schema_path:
-        return f"{where}: bad label {instance!r}: {_label_rule(error)}"
+        return f"{where}: bad label {_shown(instance)}: {_label_rule(error)}"
     if error.validator == "not" and "models" in error.absolute_path:
         return f"{where}: needs exactly one of architecture (a tiny model) and path"
     if error.validator == "uniqueItems":
         return f"{where}: {instance} lists a value twice"
     if where.endswith("name") and error.validator in ("pattern", "type"):
-        return f"{where}: bad name {instance!r}: {_label_rule(error)}"
+        return f"{where}: bad name {_shown(instance)}: {_label_rule(error)}"
+    if error.validator == "type" and isinstance(error.validator_value, str):
+        wanted = error.validator_value
+        return f"{where}: {_shown(instance)} is not of type {wanted!r}{hint(instance, wanted)}"
     return f"{where}: {error.message}"
+
+
+def _shown(value: Any) -> str:
+    return str(value) if isinstance(value, date) else repr(value)
 
 
 def _label_rule(error: ValidationError) -> str:
@@ -59,5 +68,5 @@ def _label_rule(error: ValidationError) -> str:
         reserved = error.schema["not"]["enum"] if isinstance(error.schema, dict) else []
         return f"reserved: {', '.join(reserved)}"
     if error.validator == "type":
-        return "a text is needed, put it in quotes"
+        return f"a text is needed{hint(error.instance, 'string')}"
     return "letters, digits, '.', '_' and '-', starting with a letter or digit, at most 64"

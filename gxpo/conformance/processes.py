@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import torch
 from gxpo.conformance.robust import TOLERANCE
 from gxpo.conformance.subject import Subject, Verdict, Violation, judge
 from gxpo.conformance.tiny import TinyRun
+from gxpo.host import environment
 
 KINDS = {"ddp": "works with DDP", "dtensor": "works on DTensor shards (FSDP2)"}
 PROCESSES = 2
@@ -41,12 +41,13 @@ def _launch(jobs: list[tuple[Subject, str]], folder: Path) -> list[list[dict[str
     """Of every job, what each process found, or the error that kept it from it."""
     todo = [{**asdict(subject), "kind": kind} for subject, kind in jobs]
     (folder / "jobs.json").write_text(json.dumps(todo), encoding="utf-8")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    if sys.platform in LOOPBACK:
-        environment.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK[sys.platform])
+    changes = {"OMP_NUM_THREADS": "1"}
+    if sys.platform in LOOPBACK and not environment.read("GLOO_SOCKET_IFNAME"):
+        changes["GLOO_SOCKET_IFNAME"] = LOOPBACK[sys.platform]
+    variables = environment.child(changes)
     command = [sys.executable, "-m", "gxpo.conformance.worker", str(folder)]
     processes = [
-        subprocess.Popen([*command, str(rank)], env=environment, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen([*command, str(rank)], env=variables, stderr=subprocess.PIPE, text=True)
         for rank in range(PROCESSES)
     ]
     try:

@@ -5,13 +5,13 @@ Each module holds a group of checks: functions that look and return findings, an
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
 from gxpo.cluster import Site
 from gxpo.doctor import inputs, machine, services, software
 from gxpo.doctor.finding import OK, PROBLEM, WARNING, Finding
+from gxpo.host import environment
 
 __all__ = ["OK", "PROBLEM", "WARNING", "Finding", "examine"]
 
@@ -19,7 +19,7 @@ __all__ = ["OK", "PROBLEM", "WARNING", "Finding", "examine"]
 def examine(config: dict[str, Any] | None, site: Site) -> Iterator[Finding]:
     """All findings, as they come; those that depend on ``config`` (completed) only with one."""
     # Inside a job this machine is the one that is asked about.
-    cluster = services.slurm_answers() and "SLURM_JOB_ID" not in os.environ
+    cluster = services.slurm_answers() and not environment.read("SLURM_JOB_ID")
     yield software.python()
     yield from software.packages()
     yield machine.cuda(machine.gpus(), needed=_most_gpus(config), elsewhere=cluster)
@@ -31,6 +31,7 @@ def examine(config: dict[str, Any] | None, site: Site) -> Iterator[Finding]:
         yield machine.disk(config)
         yield inputs.problems(config)
         yield from inputs.models(config)
+        yield from inputs.unusable(config)
     yield from services.slurm(config, site)
     yield services.mlflow()
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gxpo.checking import reasons
 from gxpo.config import hub_models, problem_sources
 from gxpo.doctor.finding import OK, PROBLEM, Finding
 from gxpo.preparation.prepare import model_record
@@ -22,6 +23,12 @@ def problems(config: dict[str, Any]) -> Finding:
     if missing:
         return Finding(PROBLEM, "problems", f"not prepared: {missing}: {FETCH}")
     return Finding(OK, "problems", ", ".join(sources))
+
+
+def unusable(config: dict[str, Any]) -> Iterator[Finding]:
+    """What ``gxpo check`` refuses, all of it."""
+    found = [Finding(PROBLEM, "check", reason) for reason in reasons(config)]
+    yield from found or [Finding(OK, "check", "models, prompts, problems and folders fit together")]
 
 
 def models(config: dict[str, Any], cache: Path | None = None) -> Iterator[Finding]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import shutil
 import subprocess
@@ -11,9 +10,17 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
-from gxpo.cluster import ANSWER_SECONDS, GROUPED, Site, account_problem, parse_time, request
+from gxpo.cluster import (
+    ANSWER_SECONDS,
+    GROUPED,
+    Site,
+    account_problem,
+    parse_time,
+    request,
+    submission_problem,
+)
 from gxpo.doctor.finding import OK, PROBLEM, WARNING, Finding
-from gxpo.host import UserError, redact
+from gxpo.host import UserError, environment, redact
 from gxpo.tracking.live import tracking_server
 
 PLUGIN = "snakemake_executor_plugin_slurm"
@@ -35,7 +42,8 @@ def slurm(config: dict[str, Any] | None, site: Site) -> Iterator[Finding]:
             text = "slurm/site.yaml has settings, but there is no sinfo here: use a login node"
             yield Finding(WARNING, "Slurm", text)
         else:
-            yield Finding(OK, "Slurm", "none here: snakemake --cores N runs on this machine")
+            text = "none here, --profile slurm is refused: snakemake --cores N runs on this machine"
+            yield Finding(OK, "Slurm", text)
         return
     code, answer = _run(*PARTITIONS)
     if code:
@@ -43,6 +51,8 @@ def slurm(config: dict[str, Any] | None, site: Site) -> Iterator[Finding]:
         text = f"does not answer ({answer[:200]}): snakemake --profile slurm would fail"
         yield Finding(level, "Slurm", f"{text}; see `sinfo`, ask the cluster's administrators")
         return
+    if problem := submission_problem():
+        yield Finding(PROBLEM, "Slurm", problem)
     limits = _limits(answer)
     known = ", ".join(sorted(limits.keys() - {DEFAULT}))
     if find_spec(PLUGIN) is None:
@@ -139,7 +149,7 @@ def _refusal(asked: dict[str, Any], limits: dict[str, float]) -> str | None:
 
 def mlflow() -> Finding:
     """The server that MLFLOW_TRACKING_URI names answers, and accepts the credentials."""
-    named, server = os.environ.get("MLFLOW_TRACKING_URI", ""), tracking_server()
+    named, server = environment.read("MLFLOW_TRACKING_URI"), tracking_server()
     if server is None:
         if named:
             text = f"MLFLOW_TRACKING_URI is {redact(named)}, no http(s) server: it is not used"

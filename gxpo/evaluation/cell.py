@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import sys
 import time
 from collections.abc import Iterator
 
@@ -15,14 +16,16 @@ from gxpo.cells import (
     checkpoint_folder,
     due_labels,
     evaluation_sets,
-    trained_run,
 )
-from gxpo.evaluation.checkpoint_sampler import checkpoint_sampler
+from gxpo.checking import refuse_model
+from gxpo.evaluation.checkpoint_sampler import checkpoint_sampler, sampling_of
 from gxpo.evaluation.parts import Part, part_identity, read_part, write_part
+from gxpo.evaluation.sampler.base import PLAIN
 from gxpo.evaluation.suite import Tasks
 from gxpo.evaluation.writing import part_of, write_results
 from gxpo.grading.limits import start_early
 from gxpo.host import progress_bar
+from gxpo.identity import evaluation_problem, trained_run
 from gxpo.policy import PromptStyle, recorded_stops
 from gxpo.preparation import refuse_overlap
 from gxpo.problems import content_hash, load_problems
@@ -41,6 +44,10 @@ def evaluate(cell: Cell) -> None:
     (folder / FAILURE).unlink(missing_ok=True)
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     run = trained_run(cell)
+    if evaluation_problem(cell) is None:
+        print(f"{folder} is evaluated already: nothing to do", file=sys.stderr)
+        return
+    refuse_model(cell, trained=True)
     refuse_overlap(cell, run)
     steps = run["checkpoints"]
     sets = evaluation_sets(cell.evaluate)
@@ -50,7 +57,11 @@ def evaluate(cell: Cell) -> None:
     chosen = {_chosen(parts, steps): due_labels(sets, final=True)}
     if any((step, label) not in parts for step, labels in chosen.items() for label in labels):
         parts |= _finish(cell, chosen, stops)
-    write_results(cell, [parts[step, k] for step in steps for k in sets if (step, k) in parts])
+    write_results(
+        cell,
+        run["identity"],
+        [parts[step, k] for step in steps for k in sets if (step, k) in parts],
+    )
 
 
 def _finish(cell: Cell, due: dict[int, list[str]], stops: set[int]) -> dict[tuple[int, str], Part]:
@@ -108,11 +119,13 @@ def _identities(
         ]
         for label, problems in sets.items()
     }
+    sampling = sampling_of(cell)
+    drawn = [] if sampling == PLAIN else [sampling]  # parts of before were drawn plainly
     return {
         (step, label): part_identity(
             cell,
             checkpoint_folder(cell.folder, step),
-            [sampling_seed(cell.seed, step, label), sorted(stops), *settings[label]],
+            [sampling_seed(cell.seed, step, label), sorted(stops), *settings[label], *drawn],
         )
         for step, labels in due.items()
         for label in labels

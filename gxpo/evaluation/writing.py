@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
-import json
+import sys
 from typing import Any
 
 import pandas as pd
@@ -14,14 +13,15 @@ from gxpo.cells import (
     SAMPLES,
     SCORES,
     Cell,
-    evaluation_settings,
     finite_or_none,
+    sample_member,
     write_json,
 )
 from gxpo.evaluation.parts import Part
 from gxpo.evaluation.sampler.base import Sampler
 from gxpo.grading import is_correct
-from gxpo.host import write_atomically
+from gxpo.host import provenance, write_atomically
+from gxpo.identity import evaluation_record, results_hashes, set_aside
 
 
 def part_of(step: int, label: str, samples: int, results: Any, sampler: Sampler) -> Part:
@@ -57,16 +57,23 @@ def part_of(step: int, label: str, samples: int, results: Any, sampler: Sampler)
     return {"score": score, "rows": rows}
 
 
-def write_results(cell: Cell, parts: list[Part]) -> None:
-    """``scores.csv`` last: it says that the cell is finished."""
+def write_results(cell: Cell, identity: str, parts: list[Part]) -> None:
+    """``evaluation.json`` last: it says that the cell is finished, and of what the others are. What
+    an evaluation with other settings has left is moved aside."""
     folder = cell.folder
-    (folder / SCORES).unlink(missing_ok=True)  # of other settings, perhaps
-    write_json(folder / EVALUATION, evaluation_settings(cell))
+    if moved := set_aside(cell, (EVALUATION, SCORES, PROBLEM_SCORES, SAMPLES)):
+        print(f"{folder}: its earlier evaluation is moved to {moved}", file=sys.stderr)
     write_atomically(folder / PROBLEM_SCORES, problem_table([r for p in parts for r in p["rows"]]))
-    lines = (json.dumps(row) + "\n" for part in parts for row in part["rows"])
-    write_atomically(folder / SAMPLES, gzip.compress("".join(lines).encode(), mtime=0))
+    write_atomically(folder / SAMPLES, b"".join(sample_member(part["rows"]) for part in parts))
     table = pd.DataFrame([part["score"] for part in parts])
     write_atomically(folder / SCORES, table.to_csv(index=False))
+    record = evaluation_record(cell) | {
+        "identity": identity,
+        "files": results_hashes(folder),
+        "versions": provenance.versions(),
+        "hardware": provenance.hardware(),
+    }
+    write_json(folder / EVALUATION, record)
 
 
 def problem_table(samples: list[dict[str, Any]]) -> bytes:

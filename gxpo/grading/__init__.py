@@ -25,8 +25,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 from gxpo.grading.answers import final_answer
-from gxpo.grading.equality import clean, decided
+from gxpo.grading.equality import decided
 from gxpo.grading.limits import equal_within_limits
+from gxpo.grading.spelling import clean
 
 __all__ = ["final_answer", "is_correct"]
 

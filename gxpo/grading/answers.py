@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 
 from gxpo.grading.rationals import NUMBER
+from gxpo.grading.words import prose_changes_number
 
 WINDOW = 10_000  # characters at the end in which "the answer is" and the last number are sought
+LOOKED_AT = 200  # characters behind a number that may still change it
 LONGEST = 5_000  # characters of an answer; no gold answer of the six suites has more than 300
 
 _BOXES = ("\\boxed", "\\fbox")
@@ -25,12 +27,15 @@ _SIGNED = rf"-?\s?(?:{NUMBER})"
 _A_NUMBER = (
     rf"(?:(?:{_SIGNED}\s?)?\\[dtc]?frac\{{-?\d{{1,50}}\}}\{{-?\d{{1,50}}\}}"
     rf"|(?:\d{{1,50}}\s)?{_SIGNED}\s?/\s?\d{{1,50}}(?!\d)"
-    rf"|{_SIGNED}(?:[eE][+-]?\d{{1,4}})?)(?:\s?\\?%)?"
+    rf"|{_SIGNED}(?:[eE][+-]?\d{{1,4}})?)(?:\s?\\?%|\sper\s?cent\b)?"
 )
-_NUMBERS = re.compile(rf"(?<![\w)\]}}])(?:{_A_NUMBER})|{NUMBER}", re.ASCII)
+_MULTIPLIER = r"(?:[kKMB]|[bmt]n|\s?(?:hundred|thousand|dozen|(?:[mb]|tr)illion))\b"
+_NUMBERS = re.compile(
+    rf"(?<![\w)\]}}])(?:{_A_NUMBER})(?:{_MULTIPLIER})?|(?:{NUMBER})(?:{_MULTIPLIER})?", re.ASCII
+)
 # "18 dollars", "5, because", "6." but not "2 and 3", "5 million", "2 sin x", "2ab"
 _NUMBER_THEN_PROSE = re.compile(
-    rf"\$?\s?((?>{_A_NUMBER}))(?=\s*(?:$|[;:!?)]|\.(?!\d))|(?:,\s*|\s+)"
+    rf"\$?\s?((?>{_A_NUMBER}))(?=\s*(?:$|[;!?)]|[:.](?!\d))|(?:,\s*|\s+)"
     r"(?!and\b|or\b|(?:[mb]|tr)illion|thousand|hundred|dozen|sin|cos|tan|log|ln|sqrt|pi|exp)"
     r"[A-Za-z]{2,}(?![\w+*/^=(\\]))",
     re.ASCII,
@@ -98,7 +103,8 @@ def _stated(tail: str) -> str | None:
             return tail[2:].partition(closing)[0].strip() or None
     line = tail.split("\n", 1)[0]
     line = _SENTENCE_END.split(line, maxsplit=1)[0].strip()
-    if number := _NUMBER_THEN_PROSE.match(line):
+    number = _NUMBER_THEN_PROSE.match(line)
+    if number and not prose_changes_number(line[number.end(1) :][:LOOKED_AT]):
         return number[1].strip()
     if line.startswith("$") and not _ONLY_SEPARATORS.fullmatch(_MATH.sub(" ", line)):
         math = _MATH.match(line)  # $5$, because ...

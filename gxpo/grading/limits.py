@@ -16,6 +16,8 @@ import sys
 import threading
 import warnings
 
+from gxpo.host import environment
+
 CPU_SECONDS = 4.0  # decides: on a loaded machine the same answers are graded the same
 WALL_SECONDS = 20.0  # ends what waits instead of computing
 SECONDS_TO_START = 120.0
@@ -69,7 +71,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             bufsize=0,  # a fork of this process inherits no half-written question
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env=environment.child({"OMP_NUM_THREADS": "1"}),
             start_new_session=True,  # a signal to the job's group must not fail an answer
         )
 

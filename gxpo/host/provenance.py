@@ -10,6 +10,7 @@ from typing import Any
 
 from gxpo.host.shipped import REPOSITORY
 
+CODE = ("gxpo", "methods", "workflow", "Snakefile")
 PACKAGES = ("torch", "transformers", "trl", "accelerate", "peft", "vllm", "lm-eval", "math-verify")
 
 
@@ -25,12 +26,13 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """The suite's commit, with ``+changes`` where the working tree differs; None outside git."""
+    """The suite's commit, with ``+changes`` where its code differs; None outside git. A user's own
+    files beside it and edited configurations change no code, and are recorded themselves."""
     if REPOSITORY is None:  # a wheel: the folder it is installed in may be of another repository
         return None
     try:
         commit = _git(REPOSITORY, "rev-parse", "HEAD")
-        changed = _git(REPOSITORY, "status", "--porcelain")
+        changed = _git(REPOSITORY, "status", "--porcelain", "--untracked-files=no", "--", *CODE)
     except (OSError, subprocess.CalledProcessError):
         return None
     return f"{commit}+changes" if changed else commit

@@ -2,9 +2,16 @@
 
 May import ``host``, ``problems`` and what is below them.
 
-Loading imports torch and transformers: ``policy.loading``.
+Only ``policy.loading`` and ``policy.warmstart`` import torch and transformers at once.
 """
 
-from gxpo.policy.prompts import PromptStyle, longest_prompt
-from gxpo.policy.stops import recorded_stops, sample_plainly, sampling_record, stop_tokens
-from gxpo.policy.weights import weight_files
+from gxpo.policy.model_files import read_object
+from gxpo.policy.prompts import QUESTION, PromptStyle, prompt_hash, prompt_lengths
+from gxpo.policy.stops import (
+    recorded_stops,
+    sample_plainly,
+    sampling_record,
+    stop_tokens,
+    turn_end,
+)
+from gxpo.policy.weights import policy_hashes, weight_files

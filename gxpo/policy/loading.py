@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
@@ -18,8 +18,12 @@ from transformers import (
 from transformers.utils import CONFIG_NAME, cached_file
 
 from gxpo.host import CellError, UserError
+from gxpo.policy.model_files import read_object
 
 ADAPTER = "adapter_model.safetensors"
+# Llama 3.2's template, among others, writes today's date into the prompt: a run of two days would
+# be trained on two prompts. This is the date that it falls back on where there is no clock.
+_DATED = "{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}{{ '' }}"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -30,7 +34,7 @@ def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenize
     custom tokenizer beside a qwen2 config into Qwen2Tokenizer, with other token ids.
     """
     config = Path(path) / "tokenizer_config.json"
-    custom = config.is_file() and json.loads(config.read_text()).get("tokenizer_class") in (
+    custom = config.is_file() and read_object(config).get("tokenizer_class") in (
         "PreTrainedTokenizerFast",
         "TokenizersBackend",
     )
@@ -38,6 +42,9 @@ def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenize
     tokenizer = _load(loader, path, revision=revision, padding_side="left")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    template = tokenizer.chat_template
+    if isinstance(template, str) and "strftime_now" in template:
+        tokenizer.chat_template = _DATED + template
     return tokenizer
 
 
@@ -50,6 +57,20 @@ def load_model(path: str, dtype: str = "float32", revision: str | None = None) -
     # TRL loads the reference of the KL term by this name, without the revision.
     model.config._name_or_path = str(Path(cached_file(path, CONFIG_NAME, revision=revision)).parent)
     return model
+
+
+def module_names(path: str, revision: str | None = None) -> list[str]:
+    """The names of a model's modules, without its weights."""
+    config = _load(AutoConfig, path, revision=revision)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    return [name for name, _ in model.named_modules()]
+
+
+def context_of(path: str, revision: str | None = None) -> int | None:
+    """Tokens that a prompt and its completion can have, as the model's configuration says."""
+    config = _load(AutoConfig, path, revision=revision).get_text_config()
+    return getattr(config, "max_position_embeddings", None)
 
 
 def lora_config(spec: dict[str, Any]) -> LoraConfig | None:
@@ -79,7 +100,9 @@ def load_adapted_model(base: PreTrainedModel, adapter: Path, merged: bool) -> Pr
 def _load(loader: Any, path: str, **kwargs: Any) -> Any:
     try:
         return loader.from_pretrained(path, trust_remote_code=False, **kwargs)
-    except (OSError, ValueError) as error:  # ValueError: it brings code of its own
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # damaged files raise a dozen kinds, code of its own a ValueError
         first_line = str(error).strip().split("\n")[0]
         raise UserError(
             f"model {path!r} cannot be loaded: {first_line} (give a folder with a model in "

@@ -10,17 +10,18 @@ another token than a text, and converted folders often name one of the two only.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import CONFIG_NAME, GENERATION_CONFIG_NAME, cached_file
+from typing import TYPE_CHECKING, Any
 
 from gxpo.host import UserError
+from gxpo.policy.model_files import read_object
 
+if TYPE_CHECKING:  # what only looks at files must not take the seconds of importing torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+CONFIG_NAME, GENERATION_CONFIG_NAME = "config.json", "generation_config.json"
 TURN = "End of this turn"  # an answer whose place in a rendered conversation is found again
 
 
@@ -38,7 +39,7 @@ def stop_tokens(
         ("tokenizer", tokenizer.eos_token_id),
         (CONFIG_NAME, _named_in(path, revision, CONFIG_NAME)),
         (GENERATION_CONFIG_NAME, _named_in(path, revision, GENERATION_CONFIG_NAME)),
-        ("chat template", _turn_end(tokenizer) if chat else None),
+        ("chat template", turn_end(tokenizer) if chat else None),
     ):
         for token in ends if isinstance(ends, list) else [ends]:
             if token is not None and source not in found[token]:
@@ -53,6 +54,8 @@ def sample_plainly(
 ) -> None:
     """Have ``generate()`` stop at ``stops`` and ask nothing else of the model's own settings, which
     are also what cannot always be saved with a checkpoint (a temperature without sampling)."""
+    from transformers import GenerationConfig
+
     model.generation_config = GenerationConfig(
         eos_token_id=list(stops),
         pad_token_id=tokenizer.pad_token_id,
@@ -84,6 +87,8 @@ def recorded_stops(run: Mapping[str, Any]) -> set[int]:
 def _named_in(path: str, revision: str | None, name: str) -> Any:
     """``eos_token_id`` of a JSON file of the model; None where file or key are absent. Raises
     UserError for a file that is no JSON."""
+    from transformers.utils import cached_file
+
     file = cached_file(
         path,
         name,
@@ -94,16 +99,13 @@ def _named_in(path: str, revision: str | None, name: str) -> Any:
     )
     if file is None:
         return None
-    try:
-        content = json.loads(Path(file).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"model {path!r}: {name} is no JSON: {error}") from error
+    content = read_object(Path(file))
     return content.get("eos_token_id", content.get("text_config", {}).get("eos_token_id"))
 
 
-def _turn_end(tokenizer: PreTrainedTokenizerBase) -> int | None:
+def turn_end(tokenizer: Any) -> int | None:
     """The token with which the chat template ends an assistant's turn; None where it ends with
-    white space, or nothing."""
+    white space, or nothing. Raises UserError where it ends with a text that is no token."""
     turn = [{"role": "user", "content": "?"}, {"role": "assistant", "content": TURN}]
     text = str(tokenizer.apply_chat_template(turn, tokenize=False))
     tail = text.rpartition(TURN)[2].strip()

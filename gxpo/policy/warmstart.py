@@ -11,8 +11,6 @@ import random
 from pathlib import Path
 
 import torch
-from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers
-from tokenizers import models as tokenizer_models
 from transformers import (
     AutoModelForCausalLM,
     LlamaConfig,
@@ -23,32 +21,20 @@ from transformers import (
 )
 
 from gxpo.host import progress_bar
+from gxpo.policy.tiny import CONTEXT, END, PAD, UNKNOWN, word_tokenizer
 from gxpo.problems import synthetic
 
 CONFIGS = {"qwen2": Qwen2Config, "llama": LlamaConfig}
-SPECIAL = ["<pad>", "<unk>", "<eos>"]
 WARMUP_STEPS, BATCH_SIZE, LEARNING_RATE = 50, 64, 4e-3
 
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
     """Words, single digits and signs; decoding joins the tokens without spaces."""
-    words = [*synthetic.NAMES, *synthetic.THINGS, "has", "gets", "gives", ",", "?"]
-    vocabulary = [*SPECIAL, *words, *"0123456789+-=;", "####"]
-    tokenizer = Tokenizer(
-        tokenizer_models.WordLevel({t: i for i, t in enumerate(vocabulary)}, unk_token="<unk>")
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.WhitespaceSplit(),
-            pre_tokenizers.Split(Regex(r"####|\d|[A-Za-z]+|[^A-Za-z\d]"), "isolated"),
-        ]
-    )
-    tokenizer.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="<pad>",
-        unk_token="<unk>",
-        eos_token="<eos>",
+        tokenizer_object=word_tokenizer(),
+        pad_token=PAD,
+        unk_token=UNKNOWN,
+        eos_token=END,
         padding_side="left",
         clean_up_tokenization_spaces=False,
     )
@@ -65,7 +51,7 @@ def tiny_model(
         num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=128,
+        max_position_embeddings=CONTEXT,
         tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,

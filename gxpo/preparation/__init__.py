@@ -3,4 +3,9 @@
 May import ``config`` and what is below it.
 """
 
-from gxpo.preparation.overlap import refuse_overlap, training_problems
+from gxpo.preparation.overlap import (
+    kept_problems,
+    refuse_overlap,
+    refuse_selected_by_reported,
+    training_problems,
+)

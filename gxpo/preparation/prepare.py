@@ -184,6 +184,7 @@ def _normalised(
     assert entry.hub is not None
     commit = lock_commit("datasets", entry.hub, hub.dataset_commit, update)
     rows = hub.load_rows(entry.hub, entry.subset, entry.split, commit)
+    _refuse_unmatched_values(entry, rows)
     rows = [r for r in rows if all(r.get(k) in allowed for k, allowed in entry.keep.items())]
     wanted = set(entry.fields.values()) - set(rows[0] if rows else ())
     if not rows or wanted:
@@ -195,6 +196,18 @@ def _normalised(
     problems = [p for n, row in enumerate(rows) if (p := _problem(entry, row, n)) is not None]
     source = {"hub": entry.hub, "subset": entry.subset, "split": entry.split, "commit": commit}
     return problems, source, len(rows) - len(problems)
+
+
+def _refuse_unmatched_values(entry: Benchmark, rows: list[dict[str, Any]]) -> None:
+    """Raise UserError where one of several values under keep is that of no row."""
+    for key, allowed in entry.keep.items():
+        found = {str(row[key]) for row in rows if key in row}
+        for value in allowed if found else ():
+            if str(value) not in found:
+                raise UserError(
+                    f"{entry.name}: keep: no row of {entry.hub} has {value!r} as {key}: it has "
+                    f"{', '.join(sorted(found)[:20])}; mend config/benchmarks.yaml"
+                )
 
 
 def _problem(entry: Benchmark, row: Mapping[str, Any], number: int) -> Problem | None:

@@ -10,4 +10,5 @@ from gxpo.problems.load import (
     problem_file,
     prompt_schedule,
 )
+from gxpo.problems.parse import unwritable
 from gxpo.problems.problem import Problem

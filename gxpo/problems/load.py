@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from gxpo.catalog import benchmarks, names
 from gxpo.host import UserError, read_text
+from gxpo.problems.parse import parse_line
 from gxpo.problems.problem import Problem
 from gxpo.problems.synthetic import synthetic_problems
 
@@ -25,7 +24,7 @@ def load_problems(source: str, limit: int | None = None) -> list[Problem]:
     ``answer``. ``limit`` keeps the first so many.
 
     Raises UserError for a missing file, an unknown split or name, problems that are not prepared,
-    an id given twice, a file that is not UTF-8, or a bad line (names its number).
+    an id given twice, a file that is not UTF-8, or a bad line (names its number and id).
     """
     if source.startswith(SYNTHETIC):
         split = source.removeprefix(SYNTHETIC)
@@ -41,12 +40,11 @@ def load_problems(source: str, limit: int | None = None) -> list[Problem]:
     if not path.is_file():
         raise UserError(f"problem file {source!r} does not exist; known names are {names()}")
     lines = read_text(path).split("\n")
-    problems = [_parse(line, f"{source}:{n}") for n, line in enumerate(lines, 1) if line.strip()]
+    numbered = [(n, line) for n, line in enumerate(lines, 1) if line.strip()]
+    problems = [parse_line(line, f"{source}:{n}") for n, line in numbered]
     if not problems:
         raise UserError(f"problem file {source!r} holds no problem")
-    number, count = Counter(problem.id for problem in problems).most_common(1)[0]
-    if count > 1:
-        raise UserError(f"problem file {source!r} has {count} problems with the id {number!r}")
+    _refuse_twice(source, problems, [n for n, _ in numbered])
     return problems[:limit]
 
 
@@ -63,24 +61,15 @@ def is_prepared(source: str) -> bool:
     return file is None or file.is_file()
 
 
-def _parse(line: str, where: str) -> Problem:
-    try:
-        row = json.loads(line)
-        texts = [_text(row[key]) for key in ("id", "problem", "answer")]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{where}: every line must be a JSON object with id, problem and answer, each a text "
-            f"or a number ({error!r})"
-        ) from error
-    return Problem(*texts)
-
-
-def _text(value: Any) -> str:
-    """Raises ValueError for what is neither a text nor a number: no answer could be equal to it."""
-    text = str(value) if isinstance(value, str | int | float) else ""
-    if not text.strip() or isinstance(value, bool):
-        raise ValueError(f"{value!r} is no text")
-    return text
+def _refuse_twice(source: str, problems: list[Problem], lines: list[int]) -> None:
+    seen: dict[str, int] = {}
+    for problem, line in zip(problems, lines, strict=True):
+        if problem.id in seen:
+            both = f"on lines {seen[problem.id]} and {line}"
+            raise UserError(
+                f"problem file {source!r} has two problems with the id {problem.id!r}, {both}"
+            )
+        seen[problem.id] = line
 
 
 def content_hash(problems: list[Problem]) -> str:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from gxpo.host import UserError, read_text, shipped
+from gxpo.catalog import benchmarks, known_methods
+from gxpo.host import UserError, read_yaml, shipped
 from gxpo.statistics import Estimate
 
 CLAIMS = shipped("results/claims.yaml")
+NEEDS = ("models", "train", "steps", "benchmarks", "hyperparameters", "settings")
 MEASURES = ("gain", "step", "train_seconds", "backward_passes", "passes_per_step")
 
 SUPPORTED, CONTRADICTED = "supported", "contradicted"
@@ -50,7 +50,7 @@ class Claim:
 
 def read_claims(path: Path = CLAIMS) -> list[Claim]:
     """The claims in their order. Raises UserError for a bad entry."""
-    content = yaml.safe_load(read_text(path))
+    content = read_yaml(path)
     keys = {field.name for field in fields(Claim)}
     claims = []
     for entry in content["claims"]:
@@ -59,8 +59,23 @@ def read_claims(path: Path = CLAIMS) -> list[Claim]:
             raise UserError(f"{path}: {entry.get('claim')!r}: key {wrong!r} is unknown or missing")
         if entry["needs"] not in content["needs"]:
             raise UserError(f"{path}: {entry['claim']!r}: no entry {entry['needs']!r} under needs")
+        _refuse_unknown(f"{path}: {entry['claim']!r}", entry, content["needs"][entry["needs"]])
         claims.append(Claim(**{**entry, "needs": content["needs"][entry["needs"]]}))
     return claims
+
+
+def _refuse_unknown(where: str, entry: dict[str, Any], needs: dict[str, Any]) -> None:
+    """Names that match nothing: the claim would be "not tested" for ever."""
+    rules = known_methods()
+    sets = list(benchmarks())
+    for what, given, known in (
+        ("method", [entry["method"], entry["against"], *needs.get("settings", {})], rules),
+        ("problem set", [needs["train"], *needs["benchmarks"]], sets),
+        ("key of needs", list(needs), NEEDS),
+    ):
+        for name in given:
+            if name not in known:
+                raise UserError(f"{where}: unknown {what} {name!r}, known are {', '.join(known)}")
 
 
 def verdict(claim: Claim, evidence: list[Estimate], complete: bool) -> str:

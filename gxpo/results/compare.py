@@ -15,7 +15,7 @@ from gxpo.results.tables.paper_runs import RUN_KEYS, last_steps
 from gxpo.results.tables.suite_accuracy import accuracy, differences
 from gxpo.results.tables.suite_targets import targets
 from gxpo.results.tables.table import NOTHING, Table, markdown, number, with_interval
-from gxpo.results.tables.unfinished import unfinished
+from gxpo.results.tables.unfinished import not_comparable, seconds_note, unfinished
 from gxpo.statistics import Estimate, cost_ratio
 
 
@@ -33,11 +33,19 @@ def compare(config: dict[str, Any], a: str, b: str, model: str | None = None) ->
     results = _paired(finished)
     tables = [accuracy(results), differences(results), run_costs(results), targets(results)]
     if tables[2].frame["n_paired"].max() == 0:
-        raise UserError(f"no seed of {a!r} and {b!r} has been finished by both; see gxpo tables")
-    if len(finished.unfinished):
-        tables.append(unfinished(finished))
+        left_out = "".join(f"; {'/'.join(map(str, row[:3]))}: {row[4]}" for row in _rows(finished))
+        raise UserError(
+            f"no seed of {a!r} and {b!r} has been finished by both; see gxpo tables{left_out}"
+        )
+    tables += [
+        t for t in (not_comparable(finished), unfinished(finished)) if len(t.frame) or t.notes
+    ]
     title = f"# {config['name']}: {a} against {b}"
     return "\n\n".join([title, *(f"## {markdown(table)}" for table in tables)])
+
+
+def _rows(results: Results) -> list[tuple]:
+    return list(results.left_out.itertuples(index=False, name=None))
 
 
 def run_costs(results: Results) -> Table:
@@ -57,7 +65,8 @@ def run_costs(results: Results) -> Table:
             "Means over the seeds that both finished. Seconds: the harness's clock, without "
             "evaluation and checkpointing; they compare only where the hardware is the same. "
             "In brackets the ratio with its 95 % interval over seeds, above 1 where the label is "
-            "cheaper."
+            "cheaper.",
+            *seconds_note(results),
         ],
     )
 

@@ -8,13 +8,21 @@ from typing import Any
 
 import pandas as pd
 
-from gxpo.catalog import accepted_hyperparameters, method_class
-from gxpo.cells import METRICS, Cell, read_rows, read_run
+from gxpo.cells import METRICS, Cell, read_rows
 from gxpo.cells.scores import read_scores
-from gxpo.cells.status import status
 from gxpo.config import cells
+from gxpo.identity import (
+    BASELINE_METHOD,
+    FINISHED,
+    LEFT_OUT,
+    Status,
+    read_run,
+    record_of,
+    remarks,
+    same_hardware,
+    survey,
+)
 
-BASELINE_METHOD = "grpo"
 AVERAGE = "average"
 SELECTION = "selection"
 GROUP = ["model", "label", "method"]
@@ -36,9 +44,9 @@ class Results:
     scores: model, label, method, seed, the columns of ``scores.csv`` and ``COSTS``; ``average`` is
         the mean over the reported benchmarks, at the checkpoints evaluated on all of them.
     steps: model, label, method, seed and the columns of ``metrics.jsonl``.
-    cells: a row for every cell, finished or not: model, label, method, seed, state (finished,
-        failed, missing), reason, learning_rate, hyperparameters (a dict, with the method's
-        defaults), run (``run.json`` as a dict; empty where it is missing or of other settings).
+    cells: a row for every cell, finished or not: model, label, method, seed, state and reason
+        (``gxpo.identity``), learning_rate, hyperparameters (a dict), run (``run.json`` as a dict;
+        empty where it is missing or of other settings).
     baseline: the label that others are compared with (the first whose method is grpo), if any.
     """
 
@@ -50,9 +58,34 @@ class Results:
 
     @property
     def unfinished(self) -> pd.DataFrame:
-        """model, label, seed, state and reason of all cells that have not finished."""
-        rest = self.cells[self.cells["state"] != "finished"]
-        return rest[["model", "label", "seed", "state", "reason"]].reset_index(drop=True)
+        """model, label, seed, state and reason of all cells that stand in no table."""
+        return self._listed(self.cells["state"] != FINISHED)
+
+    @property
+    def left_out(self) -> pd.DataFrame:
+        """The same of those among them that have results, of something else than the others."""
+        return self._listed(self.cells["state"].isin(LEFT_OUT))
+
+    @cached_property
+    def remarks(self) -> list[str]:
+        """What differs between the cells of a model and refuses nothing, a line each."""
+        lines: dict[str, None] = {}
+        for model, finished in self._records().items():
+            lines |= dict.fromkeys(f"{model}: {line}" for line in remarks(finished))
+        return list(lines)
+
+    @cached_property
+    def seconds_compare(self) -> bool:
+        """Whether all cells of every model ran on the same hardware."""
+        return all(same_hardware(finished) for finished in self._records().values())
+
+    def _records(self) -> dict[str, list[dict[str, Any]]]:
+        finished = self.cells[self.cells["state"] == FINISHED]
+        return {str(m): group["run"].tolist() for m, group in finished.groupby("model", sort=False)}
+
+    def _listed(self, which: pd.Series) -> pd.DataFrame:
+        columns = ["model", "label", "seed", "state", "reason"]
+        return self.cells.loc[which, columns].reset_index(drop=True)
 
     @cached_property
     def last_scores(self) -> pd.DataFrame:
@@ -91,11 +124,10 @@ class Results:
 def read_results(config: dict[str, Any]) -> Results:
     """Read what has finished so far; cells that have not are listed, never dropped."""
     scores, steps, about = {}, {}, []
-    defaults = {label: _defaults(spec["method"]) for label, spec in config["methods"].items()}
-    for number, cell in enumerate(cells(config)):
-        state, reason = status(cell)
-        about.append(_about(cell, state, reason, defaults[cell.label]))
-        if state == "finished":
+    asked = cells(config)
+    for number, (cell, found) in enumerate(zip(asked, survey(asked), strict=True)):
+        about.append(_about(cell, found))
+        if found.state == FINISHED:
             steps[number] = pd.DataFrame(read_rows(cell.folder / METRICS))
             scores[number] = read_scores(cell)
     of_cells = pd.DataFrame(about)
@@ -113,23 +145,18 @@ def read_results(config: dict[str, Any]) -> Results:
     )
 
 
-def _about(cell: Cell, state: str, reason: str, defaults: dict[str, Any]) -> dict[str, Any]:
+def _about(cell: Cell, found: Status) -> dict[str, Any]:
     return {
         "model": cell.model,
         "label": cell.label,
         "method": cell.method,
         "seed": cell.seed,
-        "state": state,
-        "reason": reason,
+        "state": found.state,
+        "reason": found.reason,
         "learning_rate": cell.train["learning_rate"],
-        "hyperparameters": defaults | cell.hyperparameters,
-        "run": read_run(cell),
+        "hyperparameters": cell.hyperparameters,
+        "run": record_of(cell) if found.state == FINISHED else read_run(cell),
     }
-
-
-def _defaults(method: str) -> dict[str, Any]:
-    accepted = accepted_hyperparameters(method_class(method))
-    return {name: parameter.default for name, parameter in accepted.items()}
 
 
 # Below, the column "cell" numbers the cells: one merge for all takes far less than one each.

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from gxpo.host.drawing import own_style
 from gxpo.results import COLOURS
 
 MARKERS = "osD^vP"
 
 
+@own_style()
 def draw(noise: pd.DataFrame, replays: pd.DataFrame, horizon: int, folder: Path) -> list[Path]:
     """Write ``gates`` (PNG, PDF). Arguments as ``gxpo.studies.gate_study.gates`` makes them;
     without replays the right panel is left out."""

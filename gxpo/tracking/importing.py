@@ -21,10 +21,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from gxpo.cells import Cell
-from gxpo.cells.status import status
 from gxpo.config import cells
-from gxpo.host import UserError, progress_bar, redact, wait_for_lock
-from gxpo.tracking.mlflow_runs import get_experiment, import_cell
+from gxpo.host import UserError, denied, environment, progress_bar, redact, wait_for_lock
+from gxpo.identity import FINISHED, LEFT_OUT, survey
+from gxpo.tracking.mlflow_runs import get_experiment, import_cell, mark_left_out
+from gxpo.tracking.moved import follow_database
 from gxpo.tracking.summary import import_summary
 
 PROCESSES = 2  # SQLite has one writer at a time: three were no faster
@@ -39,13 +40,17 @@ def import_runs(config: dict[str, Any], database: Path, server: str | None = Non
     Raises UserError where the server or the database does not do as asked.
     """
     database = database.resolve()
+    for path in (database.with_suffix(".lock"), *([] if server else [database])):
+        if problem := denied(path):
+            raise UserError(problem)
     database.parent.mkdir(parents=True, exist_ok=True)
     uri, artifacts = server, None
     if uri is None:
         uri = f"sqlite:///{database}?timeout={LOCK_SECONDS}"
-        artifacts = (database.parent / "mlflow-artifacts").as_uri()
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # seconds, not minutes
+    environment.default("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # seconds, not minutes
     with _only_import(database) as lock:
+        if server is None:
+            artifacts = follow_database(database)
         try:
             return _import(config, uri, artifacts, lock)
         except MlflowException as error:
@@ -67,7 +72,13 @@ def _only_import(database: Path) -> Iterator[IO[str]]:
 def _import(config: dict[str, Any], uri: str, artifacts: str | None, lock: IO[str]) -> int:
     client = MlflowClient(uri)
     experiment = get_experiment(client, config["name"], artifacts)
-    finished = [cell for cell in cells(config) if status(cell)[0] == "finished"]
+    asked = cells(config)
+    found = list(zip(asked, survey(asked), strict=True))
+    finished = [cell for cell, status in found if status.state == FINISHED]
+    for cell, status in found:
+        if status.state in LEFT_OUT:
+            print(redact(f"not imported: {cell.folder}: {status.reason}"), file=sys.stderr)
+            mark_left_out(client, experiment, cell, status.reason)
     new: Iterator[bool]
     if len(finished) < MANY:
         new = (import_cell(client, experiment, cell) for cell in finished)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from gxpo.cells import Cell
-from gxpo.host import redact
+from gxpo.host import environment, redact
 
 CLOSE_SECONDS = 10.0  # for the last rows; training is over and checkpointed by then
 # One attempt with a short wait, and nobody waits for it; see live_worker for the pauses.
@@ -27,7 +26,7 @@ HTTP = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "
 
 def tracking_server() -> str | None:
     """The MLflow server that MLFLOW_TRACKING_URI names; None for anything but http and https."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    uri = environment.read("MLFLOW_TRACKING_URI")
     return uri if uri.startswith(("http://", "https://")) else None
 
 
@@ -58,7 +57,7 @@ def _start(cell: Cell, identity: str, metrics: Path) -> subprocess.Popen[bytes] 
             [sys.executable, "-m", "gxpo.tracking.live_worker"],
             stdin=subprocess.PIPE,  # its end tells the worker that training has ended, or died
             stdout=subprocess.DEVNULL,
-            env={**os.environ, **HTTP, "OMP_NUM_THREADS": "1"},
+            env=environment.child(HTTP | {"OMP_NUM_THREADS": "1"}),
             start_new_session=True,  # a signal to the job's group stops training, not its last rows
         )
         assert process.stdin is not None

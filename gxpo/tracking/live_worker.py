@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from gxpo.cells import Cell, read_rows
-from gxpo.host import redact
+from gxpo.host import UserError, redact
 from gxpo.tracking.live import tracking_server
 from gxpo.tracking.mlflow_runs import (
     continues,
@@ -92,7 +92,7 @@ def work(feed: Feed, stdin: io.RawIOBase) -> bool:
                 if ended:
                     feed.set_state(state)
                 failed_at = None
-            except (MlflowException, OSError) as error:  # those of requests are OSErrors
+            except (MlflowException, OSError, UserError) as error:  # those of requests are OSErrors
                 if failed_at is None:
                     _explain(error)
                 failed_at = time.monotonic()

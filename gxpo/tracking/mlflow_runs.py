@@ -13,17 +13,18 @@ import json
 from collections import defaultdict
 from typing import Any
 
-from mlflow.entities import Metric, Param, Run
+from mlflow.entities import Experiment, LifecycleStage, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from gxpo.cells import COLUMNS, METRICS, RUN, SCORES, Cell, read_rows
 from gxpo.cells.scores import read_scores
-from gxpo.host import redact
+from gxpo.host import UserError, redact
 from gxpo.tracking.summary import CONTENT_TAG
 
 BATCH = 1000  # metrics per request, the most MLflow takes
 IDENTITY_TAG = "identity"
+LEFT_OUT_TAG = "not_comparable"
 TOTALS = (
     "optimizer_steps",
     "forward_tokens",
@@ -39,7 +40,8 @@ the times of all values are training seconds."""
 
 
 def get_experiment(client: MlflowClient, name: str, artifacts: str | None = None) -> str:
-    """The id of the experiment ``name``, which is created where it does not exist."""
+    """The id of the experiment ``name``, which is created where it does not exist. Raises UserError
+    where it has been deleted: MLflow keeps its name, and takes no run for it."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
@@ -48,7 +50,21 @@ def get_experiment(client: MlflowClient, name: str, artifacts: str | None = None
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 raise
+    if experiment.lifecycle_stage == LifecycleStage.DELETED:
+        raise UserError(_deleted(client, experiment))
     return experiment.experiment_id
+
+
+def _deleted(client: MlflowClient, experiment: Experiment) -> str:
+    """What to do about an experiment in MLflow's trash. The store's own address goes to its command
+    line, which asks for credentials in the environment as this process does."""
+    uri = redact(client.tracking_uri.partition("?")[0])
+    number = experiment.experiment_id
+    return (
+        f"MLflow experiment {experiment.name!r} has been deleted there: restore it with "
+        f"`MLFLOW_TRACKING_URI={uri} mlflow experiments restore --experiment-id {number}`, or give "
+        "the configuration another name (results are in results/<name>/, nothing is lost)"
+    )
 
 
 def runs_of(client: MlflowClient, experiment: str, cell: Cell) -> list[Run]:
@@ -102,8 +118,11 @@ def import_cell(client: MlflowClient, experiment: str, cell: Cell) -> bool:
     """
     content = _content_hash(cell)
     known = runs_of(client, experiment, cell)
-    if any(run.data.tags.get(CONTENT_TAG) == content for run in known):
-        return False
+    for there in known:
+        if there.data.tags.get(CONTENT_TAG) == content:
+            if LEFT_OUT_TAG in there.data.tags:
+                client.delete_tag(there.info.run_id, LEFT_OUT_TAG)
+            return False
     identity = json.loads((cell.folder / RUN).read_text(encoding="utf-8")).get("identity", "")
     run, metrics = None, []
     for old in known:
@@ -124,6 +143,13 @@ def import_cell(client: MlflowClient, experiment: str, cell: Cell) -> bool:
     times = [metric.timestamp for metric in _metrics(cell, run.info.start_time)]
     client.set_terminated(run.info.run_id, end_time=max(times, default=run.info.start_time))
     return True
+
+
+def mark_left_out(client: MlflowClient, experiment: str, cell: Cell, reason: str) -> None:
+    """Mark a run that was imported before the cell ceased to be comparable: its curves stand among
+    the others in MLflow's comparison."""
+    for run in runs_of(client, experiment, cell):
+        client.set_tag(run.info.run_id, LEFT_OUT_TAG, redact(reason))
 
 
 def _missing(client: MlflowClient, run: Run, cell: Cell) -> list[Metric] | None:

@@ -6,5 +6,5 @@ A cell is trained by ``training.cell``, which needs more than the library does.
 """
 
 from gxpo.training.batch import TrainerBatch
-from gxpo.training.rewards import correct, format_rewards, parity
+from gxpo.training.rewards import correct, parity, reward_functions
 from gxpo.training.trainer import MethodTrainer

@@ -15,15 +15,18 @@ from gxpo.cells import (
     append_row,
     checkpoints,
 )
-from gxpo.host import progress_bar
+from gxpo.host import progress_bar, say_beside
+from gxpo.training.silence import SilenceWatch
 from gxpo.training.trainer import MethodTrainer
 
 
 class MetricsWriter(TrainerCallback):
-    """Writes a row a step, moves the progress bar, stops the run where a number is not finite."""
+    """Writes a row a step, moves the progress bar, stops the run where a number is not finite, or
+    where the watch gives it up."""
 
-    def __init__(self, path: Path, cell: Cell):
+    def __init__(self, path: Path, cell: Cell, watch: SilenceWatch):
         self._path = path
+        self._watch = watch
         self._name = f"train {cell.model} {cell.label} seed{cell.seed}"
         self.trainer: MethodTrainer
 
@@ -38,22 +41,24 @@ class MetricsWriter(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         if "reward" not in logs:  # the Trainer's closing summary
             return
-        row = self._row(state.global_step, logs)  # on every process: counts are reduced
+        row = self._row(state.global_step, logs)
         if state.is_world_process_zero:
             append_row(self._path, row)
         for name in ("loss", "grad_norm"):
             if not math.isfinite(row[name]):
                 raise FloatingPointError(f"{name} is {row[name]} at step {row['step']}")
-        self._bar.set_postfix_str(
-            f"reward {row['reward']:.3f}, pass@1 {row['pass_at_1']:.3f}", refresh=False
-        )
+        news = self._watch.see(row)
+        if news and state.is_world_process_zero:
+            say_beside(self._bar, news)
+        reached = f"reward {row['reward']:.3f}, pass@1 {row['pass_at_1']:.3f}{self._watch.short}"
+        self._bar.set_postfix_str(reached, refresh=False)
         self._bar.update()
+        self._watch.give_up(row["step"])
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._bar.close()
 
     def _row(self, step: int, logs: dict[str, Any]) -> dict[str, Any]:
-        self.trainer.reduce_counts()
         seconds, gap = self.trainer.clock.seconds, self.trainer.logprob_gap
         return {
             "step": step,

@@ -6,8 +6,10 @@ import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 import torch
+from transformers import TrainerCallback
 
 
 class Clock:
@@ -22,8 +24,11 @@ class Clock:
     def start(self, name: str) -> None:
         self._started[name] = self._now()
 
-    def stop(self, name: str) -> None:
-        self.seconds[name] += self._now() - self._started.pop(name)
+    def stop(self, name: str) -> float:
+        """Ends the span, and returns its seconds."""
+        span = self._now() - self._started.pop(name)
+        self.seconds[name] += span
+        return span
 
     @contextlib.contextmanager
     def measure(self, name: str) -> Iterator[None]:
@@ -35,3 +40,21 @@ class Clock:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         return time.perf_counter()
+
+
+class StepClock(TrainerCallback):
+    """Training seconds: from a step's first micro-batch to the end of its optimizer step. What
+    the Trainer does between steps (logging, evaluation, checkpointing) is not training.
+
+    seconds: gets those of every step.
+    """
+
+    def __init__(self, clock: Clock, seconds: list[float]):
+        self._clock = clock
+        self._seconds = seconds
+
+    def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
+        self._clock.start("train")
+
+    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        self._seconds.append(self._clock.stop("train"))

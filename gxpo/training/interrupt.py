@@ -1,8 +1,9 @@
 """Stop between two steps when asked to: by SIGTERM (kill, timeout, schedulers), by SIGUSR1
-(schedulers, ahead of the walltime), or because the time is up."""
+(schedulers, ahead of the walltime), by SIGINT (Ctrl-C), or because the time is up."""
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType
 from typing import Any
@@ -11,13 +12,17 @@ import torch
 from accelerate.utils import reduce
 from transformers import TrainerCallback
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM)
+from gxpo.host import environment
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGALRM)
 SOON = 0.001  # seconds: a timer of 0 is none
+STOPPING = b"\nstopping after this step, with a checkpoint; Ctrl-C again stops at once\n"
 
 
 class StopRequest:
     """While open, the signals only leave a note in ``received``; later the handlers of before are
-    back. To be opened in the main thread, as Python asks for.
+    back. To be opened in the main thread, as Python asks for. A second SIGINT ends the process at
+    once, and one that whoever started it has it ignore stays ignored.
 
     seconds: after which to stop without being asked.
     """
@@ -27,7 +32,9 @@ class StopRequest:
         self._seconds = seconds
 
     def __enter__(self) -> StopRequest:
-        self._previous = {number: signal.signal(number, self._note) for number in SIGNALS}
+        ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        numbers = [n for n in SIGNALS if not (ignored and n == signal.SIGINT)]
+        self._previous = {number: signal.signal(number, self._note) for number in numbers}
         if self._seconds is not None:
             signal.setitimer(signal.ITIMER_REAL, max(self._seconds, SOON))
         return self
@@ -38,6 +45,10 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT:
+            signal.signal(number, signal.default_int_handler)
+            if environment.rank() == 0:
+                os.write(2, STOPPING)  # not print: the signal may have come in the middle of one
         timer = number == signal.SIGALRM
         self.received = "the end of its walltime" if timer else signal.Signals(number).name
 

@@ -1,4 +1,5 @@
-r"""What a completion is paid for: a correct answer, and if asked for, its format.
+r"""What a completion is paid for: a correct answer, or what a file of one's own says; and if asked
+for, its format.
 
 As in the GXPO and SFPO papers the default is correctness alone, however the answer is stated. The
 format reward is the kind that DeepSeek-R1 adds (arXiv:2501.12948, section 2.2), for the box that
@@ -8,10 +9,18 @@ prompts of the MATH style ask for. It pays for boxes around wrong answers, too; 
 
 from __future__ import annotations
 
+import inspect
+import math
+import traceback
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
+from gxpo.catalog import load_reward
 from gxpo.grading import final_answer, is_correct
+from gxpo.host import UserError
+
+Reward = Callable[..., list[float]]
 
 
 def correct(completions: list[Any], answer: list[str], **_: Any) -> list[float]:
@@ -32,13 +41,72 @@ def boxed_once(completions: list[Any], **_: Any) -> list[float]:
     ]
 
 
-def format_rewards(weight: float) -> list[Callable[..., list[float]]]:
-    """The reward functions that stand beside ``correct``: none at weight 0."""
-    return [boxed_once] if weight else []
+def reward_functions(own: str | None, format_weight: float) -> list[Reward]:
+    """What TRL calls: ``correct`` always, which pass@1 comes from; the format reward, none at
+    weight 0; the reward of one's own. own: its file."""
+    beside = [boxed_once] if format_weight else []
+    return [correct, *beside, *([own_reward(own)] if own else [])]
+
+
+def reward_weights(own: str | None, format_weight: float) -> list[float] | None:
+    """Of the same functions; None where ``correct`` is the only one. A reward of one's own stands
+    in the place of ``correct``."""
+    beside = [format_weight] if format_weight else []
+    return [0.0 if own else 1.0, *beside, *([1.0] if own else [])] if own or beside else None
+
+
+def own_reward(path: str) -> Reward:
+    """The function of a file as TRL calls rewards, what it returns checked. Raises UserError, with
+    the file, when it raises or returns anything but a finite number for each completion."""
+    function = load_reward(path)
+    takes = inspect.signature(function).parameters
+    every = any(p.kind == p.VAR_KEYWORD for p in takes.values())
+
+    def reward(
+        completions: list[Any], answer: list[str], prompts: list[Any], **_: Any
+    ) -> list[float]:
+        offered = {
+            "completions": _texts(completions),
+            "answers": list(answer),
+            "prompts": [p if isinstance(p, str) else p[-1]["content"] for p in prompts],
+        }
+        try:
+            given = function(**{k: v for k, v in offered.items() if every or k in takes})
+        except (Exception, SystemExit) as error:
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            message = " ".join(str(error).split())
+            raise UserError(
+                f"{path}: reward() raised {type(error).__name__}: {message} "
+                f"({frame.filename}:{frame.lineno})"
+            ) from error
+        return _checked(given, len(completions), path)
+
+    return reward
+
+
+def _checked(given: Any, completions: int, path: str) -> list[float]:
+    if not isinstance(given, list | tuple):
+        raise UserError(f"{path}: reward() must return a list of numbers, not {given!r:.80}")
+    if len(given) != completions:
+        raise UserError(
+            f"{path}: reward() returned {len(given)} rewards for {completions} completions"
+        )
+    for i, value in enumerate(given):
+        if not isinstance(value, Real) or not math.isfinite(value):
+            raise UserError(
+                f"{path}: reward() returned {value!r:.80} for completion {i}: a finite number is "
+                "needed"
+            )
+    return [float(value) for value in given]
+
+
+def completion_text(completion: Any) -> str:
+    """What is graded of a completion of TRL's: a text, or a chat model's message."""
+    return completion if isinstance(completion, str) else completion[0]["content"]
 
 
 def _texts(completions: list[Any]) -> list[str]:
-    return [c if isinstance(c, str) else c[0]["content"] for c in completions]
+    return [completion_text(completion) for completion in completions]
 
 
 def parity(completion_ids: list[list[int]], **_: Any) -> list[float]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from gxpo.host.extras import require
 
@@ -26,6 +27,17 @@ def rollout_arguments(rollouts: dict[str, Any], stops: Sequence[int]) -> dict[st
         "vllm_server_port": rollouts["server_port"],
         "vllm_importance_sampling_correction": rollouts["importance_correction"],
     }
+
+
+class Rollouts(NamedTuple):
+    """A batch's rollouts of this process, in the order of its prompts.
+
+    inputs: the rows of the data set, one a completion. ids, mask: (completions, longest).
+    """
+
+    inputs: list[dict[str, Any]]
+    ids: Tensor
+    mask: Tensor
 
 
 class LogprobGap(NamedTuple):

@@ -10,13 +10,11 @@ import torch
 from datasets import Dataset
 from trl import GRPOConfig
 
-from gxpo.cells import (
-    Cell,
-    evaluation_sets,
-)
+from gxpo.cells import Cell
 from gxpo.host import UserError
-from gxpo.policy import PromptStyle, longest_prompt
-from gxpo.problems import Problem, is_prepared, load_problems, prompt_schedule
+from gxpo.policy import PromptStyle
+from gxpo.problems import prompt_schedule
+from gxpo.training.rewards import reward_weights
 from gxpo.training.rollouts import rollout_arguments
 
 
@@ -34,7 +32,7 @@ def grpo_config(cell: Cell, output: Path, stops: Sequence[int], processes: int =
             f"train.completions_per_step = {t['completions_per_step']} is not a multiple of "
             f"train.micro_batch_size = {t['micro_batch_size']} times {processes} processes"
         )
-    return GRPOConfig(
+    arguments = GRPOConfig(
         output_dir=str(output),
         seed=cell.seed,
         max_steps=t["steps"],
@@ -54,7 +52,7 @@ def grpo_config(cell: Cell, output: Path, stops: Sequence[int], processes: int =
         loss_type="grpo",
         scale_rewards="group",
         beta=t["beta"],
-        reward_weights=[1.0, t["format_reward"]] if t["format_reward"] else None,
+        reward_weights=reward_weights(cell.train["reward"], t["format_reward"]),
         epsilon=t["epsilon"],
         **rollout_arguments(t["rollouts"], stops),
         bf16=cell.model_spec["dtype"] == "bfloat16",
@@ -62,12 +60,16 @@ def grpo_config(cell: Cell, output: Path, stops: Sequence[int], processes: int =
         shuffle_dataset=False,  # the order is ours: a function of the seed alone
         use_cpu=not torch.cuda.is_available(),
         disable_tqdm=True,
-        report_to="none",
+        report_to=cell.train["report_to"] or "none",
+        run_name=f"{cell.name} {cell.model} {cell.label} seed{cell.seed}",
         logging_steps=1,
         logging_nan_inf_filter=False,  # the default hides a NaN loss
         save_strategy="steps",
         save_steps=cell.evaluate["every"],
     )
+    # a process has one GPU, however many are visible: DataParallel would multiply the batch
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments
 
 
 def prompt_dataset(cell: Cell, problems: list[Any]) -> Dataset:
@@ -81,24 +83,3 @@ def prompt_dataset(cell: Cell, problems: list[Any]) -> Dataset:
             for i in schedule
         ]
     )
-
-
-def refuse_too_long(cell: Cell, problems: list[Problem], tokenizer: Any, model: Any) -> None:
-    """Raise UserError where a prompt and its completion exceed the model's context: what is
-    evaluated too, or that would end a cell after all its training. model: its configuration."""
-    context = model.get_text_config().max_position_embeddings
-    sets = {f"evaluate ({k})": spec for k, spec in evaluation_sets(cell.evaluate).items()}
-    for name, spec in {"train": cell.train, **sets}.items():
-        if name == "train":
-            asked, limit = problems, cell.train["max_completion_length"]
-        elif is_prepared(spec["problems"]):
-            asked = load_problems(spec["problems"], spec.get("limit"))
-            limit = cell.evaluate["max_completion_length"]
-        else:
-            continue
-        longest = longest_prompt(tokenizer, PromptStyle.of(cell.model_spec, spec), asked)
-        if longest + limit > context:
-            raise UserError(
-                f"{name}: the longest prompt has {longest} tokens: with max_completion_length = "
-                f"{limit} that exceeds the model's context of {context}"
-            )

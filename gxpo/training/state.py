@@ -2,77 +2,106 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gxpo.catalog import method_source
 from gxpo.cells import (
     METRICS,
-    PROBLEM_SCORES,
+    ROLLOUTS,
     RUN,
-    SAMPLES,
-    SCORES,
+    STATE,
     Cell,
     checkpoint_steps,
     checkpoints,
+    keep_rollouts_until,
     keep_rows_until,
     read_rows,
+    write_json,
 )
-from gxpo.host import provenance, write_atomically
-from gxpo.policy import weight_files
+from gxpo.host import environment, file_sha256, provenance
+from gxpo.identity import first_difference, identity_of, set_aside, training_problem
+from gxpo.identity.inputs import Inputs
+from gxpo.training.numerics import numerics
 from gxpo.training.trainer import MethodTrainer
 
+INPUTS = "inputs.json"  # what the state was trained from
+SESSIONS = "sessions.json"  # where and by what: an entry for every start that trained
 
-def prepare_state(state: Path, identity: str, scheduled: list[int]) -> Path | None:
-    """Keep the state if it is this run's, else clear it; return the checkpoint to resume from, with
-    neither rows nor checkpoints that are newer."""
-    mark, metrics = state / "identity", state / METRICS
-    if not mark.exists() or mark.read_text() != identity:
-        if checkpoints_there := len(list(state.glob("checkpoint-*"))):
-            print(
-                f"{state.parent}: trained with other settings, weights, problems or another method "
-                f"file: its {checkpoints_there} checkpoints are discarded",
-                file=sys.stderr,
-            )
-        # no result stands for a state that is gone
-        for result in (RUN, SCORES, PROBLEM_SCORES, SAMPLES):
-            (state.parent / result).unlink(missing_ok=True)
-        shutil.rmtree(state, ignore_errors=True)
-        state.mkdir(parents=True)
-        write_atomically(mark, identity)
+
+def prepare_state(cell: Cell, inputs: Inputs, scheduled: list[int]) -> Path | None:
+    """Keep the state if it was trained from ``inputs``, else move everything aside; return the
+    checkpoint to resume from, with neither rows nor checkpoints that are newer."""
+    state = cell.folder / STATE
+    if reason := _foreign(cell, inputs):
+        moved = set_aside(cell)
+        print(f"{cell.folder}: {reason}: what was there is moved to {moved}", file=sys.stderr)
+    state.mkdir(parents=True, exist_ok=True)
+    if not (state / INPUTS).exists():
+        write_json(state / INPUTS, inputs)
+    metrics = state / METRICS
     steps = [row["step"] for row in read_rows(metrics)] if metrics.exists() else []
     checkpoint = checkpoints.resume_from(state, steps, scheduled)
     keep_rows_until(metrics, checkpoints.step_of(checkpoint))
+    keep_rollouts_until(state / ROLLOUTS, checkpoints.step_of(checkpoint))
     return checkpoint
 
 
-def identity_of(cell: Cell, problems_hash: str) -> str:
-    """A hash of all that decides the numbers of a cell, other than code versions and hardware."""
-    weights = weight_files(cell.model_path)
-    settings = asdict(cell) | {"evaluate": cell.evaluate["every"]}  # what is evaluated changes none
-    parts = [settings, problems_hash, weights, method_source(cell.method)]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+def _foreign(cell: Cell, inputs: Inputs) -> str | None:
+    """Why what stands in the cell's folder does not belong to ``inputs``; None where it does, or
+    nothing is there."""
+    state = cell.folder / STATE
+    if (state / INPUTS).exists():
+        recorded = json.loads((state / INPUTS).read_text(encoding="utf-8"))
+        if difference := first_difference(recorded, inputs):
+            return difference
+    elif state.exists() and any(state.iterdir()):
+        return "its state does not say what it was trained from"
+    if (cell.folder / RUN).exists():
+        return training_problem(cell)
+    return None
+
+
+def begin_session(state: Path, step: int, trainer: MethodTrainer) -> None:
+    """Note where training goes on after ``step``, for ``run_record``: a cell that was moved or
+    looked at elsewhere keeps the origin of its numbers."""
+    sessions = _sessions(state)
+    here = {
+        "versions": provenance.versions(),
+        "git_commit": provenance.git_commit(),
+        "hardware": provenance.hardware(),
+        "numerics": numerics(trainer),
+        "environment": environment.record(),
+    }
+    write_json(state / SESSIONS, [*sessions, {"from_step": step, **here}])
+
+
+def _sessions(state: Path) -> list[dict[str, Any]]:
+    file = state / SESSIONS
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
 
 
 def run_record(
-    cell: Cell, identity: str, trainer: MethodTrainer, rows: list[dict[str, Any]]
+    cell: Cell, inputs: Inputs, trainer: MethodTrainer, rows: list[dict[str, Any]]
 ) -> dict[str, Any]:
+    """``run.json``. Its versions, commit and hardware are of the session that trained last; others
+    stand under ``sessions``."""
+    *earlier, last = _sessions(cell.folder / STATE)
+    origin = {key: value for key, value in last.items() if key != "from_step"}
     return {
         "cell": asdict(cell),
+        "inputs": inputs,
         "hyperparameters": trainer.method.hyperparameters,
-        "identity": identity,
+        "identity": identity_of(cell, inputs),
         "checkpoints": checkpoint_steps(cell.train["steps"], cell.evaluate["every"]),
         "processes": trainer.accelerator.num_processes,
         "trainable_parameters": sum(p.numel() for p in trainer.trainable_parameters),
         "totals": {
             k: v for k, v in rows[-1].items() if k.endswith(("seconds", "tokens", "passes"))
         },
-        "versions": provenance.versions(),
-        "git_commit": provenance.git_commit(),
-        "hardware": provenance.hardware(),
+        "metrics_sha256": file_sha256(cell.folder / METRICS),
+        "sessions": [*earlier, last] if earlier else [],
+        **origin,
     }

@@ -10,57 +10,82 @@ through the interface is bit-identical to stock TRL.
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 from collections import defaultdict
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Trainer, TrainerCallback
+from transformers import Trainer
 from trl import GRPOTrainer
 
+from gxpo.catalog import load_method
 from gxpo.cells import checkpoints
-from gxpo.host import UserError
+from gxpo.host import UserError, environment
 from gxpo.method import Cost, GradientStats, Method, global_grad_norm
+from gxpo.training import diagnostics
 from gxpo.training.batch import TrainerBatch
-from gxpo.training.clock import Clock
-from gxpo.training.rollouts import LogprobGap, logprob_gap
-from gxpo.training.unsupported import refuse_unsupported
-
-HARNESS_STATE = "harness_state.json"
+from gxpo.training.clock import Clock, StepClock
+from gxpo.training.first_step import FirstStep
+from gxpo.training.harness_state import continue_from, read_harness_state, write_harness_state
+from gxpo.training.rollouts import LogprobGap, Rollouts, logprob_gap
+from gxpo.training.unsupported import refuse_unsupported, take
 
 
 class MethodTrainer(GRPOTrainer):
     """``trl.GRPOTrainer`` with the update rule ``method``; all other arguments are TRL's.
 
-    method: any ``gxpo.method.Method``, for example ``gxpo.load_method("gxpo", k=5)``.
+    method: any ``gxpo.method.Method``, for example ``gxpo.load_method("gxpo", k=5)``, a fresh one
+        for every trainer; or what ``load_method`` takes, for a rule with its defaults.
     After (or during) training, ``cost`` holds the counted backward passes, optimizer steps and
     tokens of all processes, ``clock`` the training seconds, ``method_metrics`` the diagnostics
-    of the latest update, ``grad_norm`` the norm of its last step's gradient before clipping.
+    of the latest update, ``grad_norm`` the norm of its last step's gradient before clipping. TRL's
+    own log has them too (``gxpo.training.diagnostics``).
 
-    Raises UserError where a replayed pass would not be the gradient of the same loss: DeepSpeed,
-    fp16 gradient scaling, dropout in the policy, TRL's adaptive entropy bonus.
+    Raises UserError where a replayed pass would not be the gradient of the same loss, or the counts
+    would not be the true ones (``gxpo.training.unsupported``, ``gxpo.training.first_step``); and
+    where the environment puts another engine, or several GPUs, under one process
+    (``gxpo.host.environment``).
     """
 
-    def __init__(self, *args: Any, method: Method, **kwargs: Any):
-        self.method = method
+    def __init__(self, *args: Any, method: Method | str, **kwargs: Any):
+        environment.refuse_engines()
+        self.method = load_method(method) if isinstance(method, str) else method
+        if not isinstance(self.method, Method):
+            raise UserError(
+                f"method must be a rule's name or a Method object, not {method!r}: "
+                "gxpo.load_method makes one"
+            )
         self.cost = Cost()
         self.rollout_tokens = 0
         self.method_metrics: dict[str, float] = {}
         self.grad_norm = 0.0
+        self.latest_rollouts: Rollouts
         self.logprob_gap: LogprobGap | None = None  # of the latest rollouts; None without vLLM
+        self._step_seconds: list[float] = []  # since TRL's last log
+        self._first_step = FirstStep()
+        self._begin()
+        super().__init__(*args, **kwargs)
+        refuse_unsupported(self)
+        take(self.method)
+        self.clock = Clock(self.accelerator.device)
+        self.add_callback(StepClock(self.clock, self._step_seconds))
+        self.add_callback(self._first_step)
+        self._token_counts = torch.zeros(3, dtype=torch.int64, device=self.accelerator.device)
+
+    def _begin(self) -> None:
+        """Nothing of a step that was broken off (in a notebook, say) is left."""
         self._replaying = False
         self._micro_batches: list[dict[str, Any]] = []
         self._micro_losses: list[Tensor] = []
         self._num_items: Any = None
-        super().__init__(*args, **kwargs)
-        refuse_unsupported(self)
-        self.clock = Clock(self.accelerator.device)
-        self.add_callback(_StepClock(self.clock))
-        self._token_counts = torch.zeros(3, dtype=torch.int64, device=self.accelerator.device)
+        self._first_step.begin()
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        self._begin()
+        return super().train(*args, **kwargs)
 
     @property
     def trainable_parameters(self) -> list[Tensor]:
@@ -73,7 +98,13 @@ class MethodTrainer(GRPOTrainer):
             return super()._generate_and_score_completions(inputs)
         with self.clock.measure("rollout"):
             output = super()._generate_and_score_completions(inputs)
-        self._token_counts[2] += output["completion_mask"].sum()
+        self.latest_rollouts = Rollouts(inputs, output["completion_ids"], output["completion_mask"])
+        return output
+
+    def _generate(self, *args: Any, **kwargs: Any) -> Any:
+        output = super()._generate(*args, **kwargs)
+        if self.model.training:  # the masks of the batch may leave truncated completions out
+            self._token_counts[2] += sum(map(len, output[1]))
         return output
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
@@ -101,11 +132,18 @@ class MethodTrainer(GRPOTrainer):
                 self._micro_batches[-1].setdefault("old_per_token_logps", output[0].detach())
         return output
 
+    def compute_loss(self, model: Any, *args: Any, **kwargs: Any) -> Any:
+        if not self.model.training:
+            return super().compute_loss(model, *args, **kwargs)
+        with self._first_step.forward_pass(self.trainable_parameters, self.accelerator.device):
+            return super().compute_loss(model, *args, **kwargs)
+
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
         loss = super().training_step(model, inputs, num_items_in_batch)
         self._micro_losses.append(loss)
         if self.accelerator.sync_gradients:
             self._num_items = num_items_in_batch
+            self._first_step.after_backward(self.trainable_parameters, self.optimizer)
             self._update(model)
         return loss
 
@@ -119,18 +157,30 @@ class MethodTrainer(GRPOTrainer):
             )
         return norm
 
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        if "loss" in logs or "train_runtime" in logs:  # of steps, or of the whole training
+            logs.update(diagnostics.so_far(self))
+            if self._step_seconds:
+                self._metrics["train"]["step_time"] = list(self._step_seconds)
+                self._step_seconds.clear()
+        super().log(logs, *args, **kwargs)
+
     # -- the update rule ---------------------------------------------------------------------
 
     def _update(self, model: Any) -> None:
+        before = replace(self.cost)
         self.cost.backward_passes += 1
         entropies = self._metrics["train"]["entropy"][-len(self._micro_batches) :]
         batch = TrainerBatch(self, model, self._gradient_stats(self._micro_losses, entropies))
-        self.method_metrics = self.method.update(batch)
+        self.method_metrics = diagnostics.checked(self.method, self.method.update(batch))
         batch.close()
+        for name, value in diagnostics.of_update(self.method_metrics, before, self.cost).items():
+            self._metrics["train"][name].append(value)
         self.grad_norm = batch.last_norm  # TRL's is of a step that is left to it, else 0
         if self.use_vllm:
             self.logprob_gap = logprob_gap(self._micro_batches, self.accelerator)
         self._micro_batches, self._micro_losses = [], []
+        self.reduce_counts()
 
     def replay(self, model: Any, refresh_old_logprobs: bool) -> GradientStats:
         """One more gradient of the cached micro-batches, at the current parameters.
@@ -143,16 +193,18 @@ class MethodTrainer(GRPOTrainer):
         self._replaying = True
         losses = []
         last = len(self._micro_batches) - 1
-        for i, micro_batch in enumerate(self._micro_batches):
-            inputs = dict(micro_batch)
-            if refresh_old_logprobs:
-                del inputs["old_per_token_logps"]  # TRL then detaches the forward's own: ratio 1
-            self.accelerator.gradient_state._set_sync_gradients(i == last)
-            no_sync = contextlib.nullcontext() if i == last else self.accelerator.no_sync(model)
-            with no_sync:
-                losses.append(Trainer.training_step(self, model, inputs, self._num_items))
-        self._replaying = False
-        self._metrics["train"] = metrics
+        try:
+            for i, micro_batch in enumerate(self._micro_batches):
+                inputs = dict(micro_batch)
+                if refresh_old_logprobs:
+                    del inputs["old_per_token_logps"]  # TRL then detaches the forward's own
+                self.accelerator.gradient_state._set_sync_gradients(i == last)
+                no_sync = contextlib.nullcontext() if i == last else self.accelerator.no_sync(model)
+                with no_sync:
+                    losses.append(Trainer.training_step(self, model, inputs, self._num_items))
+        finally:
+            self._replaying = False
+            self._metrics["train"] = metrics
         self.cost.backward_passes += 1
         return self._gradient_stats(losses, scratch["entropy"])
 
@@ -165,7 +217,8 @@ class MethodTrainer(GRPOTrainer):
         return GradientStats(loss_value, norm_value, sum(entropies) / len(entropies))
 
     def reduce_counts(self) -> None:
-        """Add the tokens counted on every process since the last call to ``cost``."""
+        """Add the tokens counted on every process since the last call to ``cost``; every update
+        ends with it."""
         counts = self.accelerator.reduce(self._token_counts.clone(), reduction="sum").tolist()
         self._token_counts.zero_()
         self.cost.forward_tokens += counts[0]
@@ -176,46 +229,19 @@ class MethodTrainer(GRPOTrainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
-        self.reduce_counts()
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
-            harness = {
-                "method": self.method.state_dict(),
-                "cost": asdict(self.cost),
-                "rollout_tokens": self.rollout_tokens,
-                "seconds": dict(self.clock.seconds),
-                "processes": self.accelerator.num_processes,
-            }
-            (folder / HARNESS_STATE).write_text(json.dumps(harness))
+            write_harness_state(self, folder)
         self.accelerator.wait_for_everyone()  # every process has written its own files
         if self.args.should_save:
             checkpoints.seal(folder)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        state = read_harness_state(self, Path(checkpoint)) if checkpoint is not None else None
         super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is not None:
-            harness = json.loads((Path(checkpoint) / HARNESS_STATE).read_text())
-            if harness["processes"] != self.accelerator.num_processes:
-                raise UserError(
-                    f"{checkpoint} was written by {harness['processes']} processes, each with its "
-                    f"own random state: {self.accelerator.num_processes} cannot continue exactly; "
-                    "start as many, or delete the state"
-                )
-            self.method.load_state_dict(harness["method"])
-            self.cost = Cost(**harness["cost"])
-            self.rollout_tokens = harness["rollout_tokens"]
-            self.clock.seconds.update(harness["seconds"])
-
-
-class _StepClock(TrainerCallback):
-    """Training seconds: from a step's first micro-batch to the end of its optimizer step. What
-    the Trainer does between steps (logging, evaluation, checkpointing) is not training."""
-
-    def __init__(self, clock: Clock):
-        self._clock = clock
-
-    def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
-        self._clock.start("train")
-
-    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-        self._clock.stop("train")
+        if state is not None:
+            continue_from(self, state)
+            # A generation cycle begins, whatever was broken off before in this process.
+            self._step, self._buffered_inputs = 0, None
+            self._token_counts.zero_()
+            self._metrics["train"].clear()

@@ -16,9 +16,9 @@ from support.small import ROOT, small_config
 
 from gxpo.cells import disk_full, record_failure, sole_worker
 from gxpo.cells.lock import LOCK, killed_worker
-from gxpo.cells.status import status
 from gxpo.config import complete_config, get_cell
 from gxpo.host import Busy, wait_for_lock
+from gxpo.identity import status
 
 HOLD = """
 import os, signal, sys
@@ -97,9 +97,19 @@ def test_held_until_the_process_ends(tmp_path):
 
 
 def test_of_launched_processes_the_first_holds(tmp_path, monkeypatch):
-    monkeypatch.setenv("RANK", "1")
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2", "GXPO_RANKS": "2"}.items():
+        monkeypatch.setenv(name, value)
     with sole_worker(tmp_path, "train"):
         assert not (tmp_path / LOCK).exists()
+
+
+def test_a_rank_that_a_shell_holds_of_another_launch_does_not_keep_the_lock_away(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with sole_worker(tmp_path, "train"):
+        assert (tmp_path / LOCK).exists()
 
 
 def test_a_file_system_without_locks_is_said_and_used(tmp_path, monkeypatch, capsys):

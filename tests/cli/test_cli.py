@@ -78,7 +78,7 @@ def test_stages_end_to_end(config, workdir, monkeypatch, capsys):
 
 
 def test_a_failed_cell_leaves_its_reason(config, monkeypatch, capsys):
-    def fail(cell, seconds):
+    def fail(cell, *_):
         raise CellError("no learning signal")
 
     monkeypatch.setattr("gxpo.training.cell.train", fail)
@@ -89,7 +89,7 @@ def test_a_failed_cell_leaves_its_reason(config, monkeypatch, capsys):
 
 
 def test_an_interrupted_cell_has_not_failed(config, workdir, monkeypatch, capsys):
-    def interrupt(cell, seconds):
+    def interrupt(cell, *_):
         raise Interrupted("stopped by SIGTERM after step 3 of 6, which is checkpointed")
 
     monkeypatch.setattr("gxpo.training.cell.train", interrupt)
@@ -103,8 +103,34 @@ def test_an_interrupted_cell_has_not_failed(config, workdir, monkeypatch, capsys
     assert not list(workdir.rglob("failure.json"))
 
 
+@pytest.mark.parametrize(
+    ("command", "function"),
+    [
+        (("train", *CELL), "gxpo.training.cell.train"),
+        (("evaluate", *CELL), "gxpo.evaluation.cell.evaluate"),
+        (("prepare",), "gxpo.preparation.prepare.prepare"),
+        (("report",), "gxpo.results.read_results"),
+        (("warmstart", "--model", "made"), "gxpo.policy.warmstart.warmstart"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_ctrl_c_is_one_line_and_no_failure(config, workdir, monkeypatch, capsys, command, function):
+    raw = yaml.safe_load(config.read_text())
+    raw["models"]["made"] = {"architecture": "qwen2"}
+    config.write_text(yaml.safe_dump(raw))
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(function, interrupt)
+    assert run(monkeypatch, command[0], config, *command[1:]) == 130
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last == "interrupted: what had finished is kept; start the same command again"
+    assert not list(workdir.rglob("failure.json"))
+
+
 def test_a_crash_leaves_its_reason_and_its_traceback(config, monkeypatch):
-    def crash(cell, seconds):
+    def crash(cell, *_):
         raise ZeroDivisionError("by zero")
 
     monkeypatch.setattr("gxpo.training.cell.train", crash)

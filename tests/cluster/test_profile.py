@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -13,14 +14,15 @@ from support.small import ROOT, small_config
 from gxpo.config import complete_config
 
 
-def test_the_profile_asks_for_what_the_models_say(tmp_path):
+def test_the_profile_asks_for_what_the_models_say(tmp_path, tiny_policy):
     """snakemake --profile slurm, dry: no Slurm is needed for it."""
     pytest.importorskip("snakemake_executor_plugin_slurm")
-    (tmp_path / "policy").mkdir()
+    shutil.copytree(tiny_policy, tmp_path / "policy")
     entry = {"path": str(tmp_path / "policy"), "resources": BIG["resources"], "threads": 3}
     config = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
     config |= {"seeds": [0], "models": {"big": entry, "tiny": TINY}}
-    (tmp_path / "train.jsonl").write_text('{"id": "1", "problem": "1 + 1", "answer": "2"}\n')
+    rows = [f'{{"id": {i}, "problem": "1 + {i}", "answer": 2}}\n' for i in range(8)]
+    (tmp_path / "train.jsonl").write_text("".join(rows))
     config["train"] |= {"problems": str(tmp_path / "train.jsonl"), "micro_batch_size": 16}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     site = site_file(tmp_path, "{partition: main, max_hours: 30}")
@@ -90,7 +92,8 @@ def test_an_account_that_is_not_the_users_ends_the_run_before_its_first_job(
 ):
     """The plugin would refuse it job by job, unseen, and Snakemake wait for ever."""
     pytest.importorskip("snakemake_executor_plugin_slurm")
-    commands(sbatch=f"touch {tmp_path}/submitted", squeue="", sacct="", scontrol="")
+    commands(sinfo="echo main", sbatch=f"touch {tmp_path}/submitted", squeue="", scancel="")
+    commands(sacct="", scontrol="")
     commands(sacctmgr="printf 'physics\\n'")
     (tmp_path / "config.yaml").write_text(
         yaml.safe_dump(small_config(tmp_path, models={"tiny": TINY}))
@@ -102,5 +105,37 @@ def test_an_account_that_is_not_the_users_ends_the_run_before_its_first_job(
     assert done.returncode != 0
     said = "account of the site: The given account math appears to be invalid."
     assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "submitted").exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("echo 'Unable to contact slurm controller' >&2; exit 1", "Unable to contact slurm contr"),
+        (None, "there is no sbatch here, which --profile slurm needs"),
+    ],
+)
+def test_without_a_slurm_that_answers_the_profile_ends_at_once(
+    tmp_path, monkeypatch, commands, answer, said
+):
+    """The plugin would try job by job, unseen, and Snakemake wait for ever, through SIGTERM too."""
+    pytest.importorskip("snakemake_executor_plugin_slurm")
+    commands(sinfo=answer or "echo main", squeue="", scancel="", sacct="", scontrol="")
+    if answer:
+        commands(sbatch=f"touch {tmp_path}/submitted")
+    else:  # nothing of Slurm's but what stands in the folder of stand-ins
+        for name in ("bash", "sh", "tee", "git", "which", "env"):
+            (tmp_path / "commands" / name).symlink_to(shutil.which(name))
+        monkeypatch.setenv("PATH", str(tmp_path / "commands"))
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(small_config(tmp_path, models={"tiny": TINY})))
+    monkeypatch.setenv("GXPO_SITE", str(site_file(tmp_path, "{partition: main}")))
+    snakemake = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--until", "warmstart"]
+    snakemake += ["--directory", str(tmp_path), "--configfile", str(file)]
+    done = subprocess.run(snakemake, cwd=ROOT, capture_output=True, text=True, timeout=200)
+    assert done.returncode != 0
+    assert said in done.stderr
+    assert "or snakemake --cores N on this machine" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "submitted").exists()

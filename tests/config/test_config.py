@@ -7,6 +7,7 @@ import pytest
 import yaml
 from support.small import ROOT, small_config
 
+from gxpo.catalog import load_method
 from gxpo.config import cells, complete_config, get_cell, read_config
 from gxpo.host import UserError
 
@@ -28,7 +29,9 @@ def test_the_demo_is_two_models_three_rules_three_seeds():
     assert len(cells(config)) == 18
     assert {spec["method"] for spec in config["methods"].values()} == {"grpo", "sfpo", "gxpo"}
     sfpo = get_cell(config, "tiny-qwen2", "sfpo-k3", 0).hyperparameters
-    assert sfpo == {"k": 3, "alpha": 0.5, "threshold": 2.0}  # the GXPO paper's SFPO setting
+    given = {"k": 3, "alpha": 0.5, "threshold": 2.0}  # the GXPO paper's SFPO setting
+    defaults = load_method("sfpo").hyperparameters
+    assert sfpo == {**defaults, **given}
 
 
 def test_defaults_are_filled_in(raw):
@@ -61,6 +64,14 @@ def removing(key):
 
 
 BAD = [
+    (setting("evaluate/top_p", 0), r"evaluate\.top_p: 0 is less than or equal to the minimum of 0"),
+    (setting("evaluate/top_p", 1.5), r"evaluate\.top_p: 1\.5 is greater than the maximum of 1"),
+    (setting("evaluate/temperature", -1), r"evaluate\.temperature: -1 is less than the minimum"),
+    (
+        setting("evaluate/temperature", 0),
+        r"evaluate\.benchmarks\.words\.samples = 3, but at evaluate\.temperature = 0 ",
+    ),
+    (setting("train/reward", 3), r"train\.reward: 3 is not of type"),
     (setting("optimiser", 1), r"top level: unknown key 'optimiser', allowed are name, seeds"),
     (setting("train/lr", 1), r"train: unknown key 'lr', allowed are problems, steps"),
     (setting("train/steps", 0), r"train\.steps: 0 is less than the minimum of 1"),
@@ -114,6 +125,13 @@ BAD = [
     (setting("models/total", {"path": "."}), r"models: bad label 'total': reserved: total"),
     (setting("seeds", [-1]), r"seeds\.0: -1 is less than the minimum of 0"),
     (setting("name", "../up"), r"name: bad name '\.\./up': letters, digits"),
+    (setting("models/tiny/path", "a{b}"), r"models\.tiny\.path: 'a\{b\}' has braces, which Snakem"),
+    (setting("train/problems", "{p}.jsonl"), r"train\.problems: '\{p\}\.jsonl' has braces"),
+    (
+        setting("train/template", "\ud83d {problem}"),
+        r"train\.template: .* half of a surrogate pair",
+    ),
+    (setting("models/tiny/prompt", "{problem}\x00"), r"tiny\.prompt: .* the control character U"),
     (removing("train"), r"'train' is a required property"),
 ]
 

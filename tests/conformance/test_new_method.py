@@ -111,7 +111,7 @@ def test_an_installed_packages_method(package, target):
     assert "gxpo" in known_methods()
     assert load_method("outside", a=2.0).hyperparameters == {"a": 2.0}
     assert method_file("outside") == (site / "outsiders.py").resolve()
-    assert method_source("outside") == "outsiders 1.2\n" + RULE
+    assert method_source("outside") == "outsiders 1.2 Outside\n" + RULE
     with pytest.raises(UserError, match="no hyperparameter 'b': accepted are a"):
         load_method("outside", b=2)
 
@@ -177,12 +177,12 @@ def test_a_run_records_which_code_it_ran(tiny_policy, workdir):
     cell = get_cell(complete_config(config), "tiny", "mine", 0)
     train(cell)
     first = json.loads((cell.folder / "run.json").read_text())
-    assert first["method_sha256"] == hashlib.sha256(RULE.encode()).hexdigest()
+    assert first["inputs"]["method"] == hashlib.sha256(RULE.encode()).hexdigest()
     assert first["hyperparameters"] == {"a": 3.0}
     (workdir / "outside.py").write_text(RULE + "# changed\n")
     train(cell)
     second = json.loads((cell.folder / "run.json").read_text())
-    assert second["method_sha256"] != first["method_sha256"]
+    assert second["inputs"]["method"] != first["inputs"]["method"]
     assert second["identity"] != first["identity"]  # so it was trained anew
 
 

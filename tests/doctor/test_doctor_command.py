@@ -18,6 +18,7 @@ def healthy(raw, monkeypatch, commands):
     for name in HTTP:
         monkeypatch.setenv(name, "")  # what the command sets is undone after the test
     commands(sinfo="echo 'gpu*|infinite'", sbatch="exit 0", nvidia_smi="exit 9")
+    commands(squeue="", scancel="")
     raw["models"]["tiny"]["parameters"] = 0.0001
     Path("config.yaml").write_text(yaml.safe_dump(raw))
     Path("site.yaml").write_text("partition: gpu\n")

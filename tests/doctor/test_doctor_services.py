@@ -20,7 +20,9 @@ NOWHERE = "http://127.0.0.1:9"  # the discard port: nothing listens
 def test_no_slurm(raw, monkeypatch):
     monkeypatch.setattr(services.shutil, "which", lambda _: None)
     config = complete_config(raw)
-    assert levels(services.slurm(config, Site())) == [OK]
+    (finding,) = services.slurm(config, Site())
+    assert finding.level == OK
+    assert "--profile slurm is refused: snakemake --cores N" in finding.text
     assert levels(services.slurm(config, Site(partition="gpu"))) == [WARNING]
 
 
@@ -36,6 +38,7 @@ def cluster(raw, monkeypatch, commands):
         scontrol="echo 'MinJobAge               = 300 sec'",
         sacctmgr="echo mine",
         squeue="",
+        scancel="",
     )
     site = Site(partition="gpu", account="mine", gpu_type="a100", extra="--nice=5", qos="low")
     return complete_config(raw), site
@@ -51,6 +54,16 @@ def test_slurm_is_asked_for_what_the_jobs_will_ask_for(cluster):
     )
     assert "--gpus=a100:1" in alone  # evaluation: one process
     assert "--mem=25000M --time=720" in last
+
+
+def test_a_login_node_that_cannot_submit(cluster, monkeypatch):
+    which = services.shutil.which
+    monkeypatch.setattr(
+        "gxpo.cluster.slurm.shutil.which", lambda name: None if name == "sbatch" else which(name)
+    )
+    finding = next(services.slurm(*cluster))
+    assert finding.level == PROBLEM
+    assert "there is no sbatch here" in finding.text
 
 
 def test_a_job_that_is_too_long_waits_for_ever(cluster):

@@ -2,20 +2,19 @@
 
 import gzip
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pandas as pd
 import pytest
-from support.untrained import SAMPLING, untrained_cell
+from support.untrained import untrained_cell, write_run
 
 import gxpo.evaluation.cell as evaluation
-from gxpo.cells import write_json
 from gxpo.cells.scores import read_problem_scores
 from gxpo.evaluation.cell import evaluate, sampling_seed
 from gxpo.evaluation.sampler.base import Sampler
 from gxpo.evaluation.sampler.hf import TransformersSampler
 from gxpo.evaluation.tasks.scoring import process_results
-from gxpo.preparation import training_problems
+from gxpo.identity import status
 
 TIMES = ["tokens_per_second", "generation_seconds", "other_seconds"]
 
@@ -100,7 +99,7 @@ def test_a_killed_evaluation_keeps_what_was_finished(cell, monkeypatch):
     pd.testing.assert_frame_equal(resumed, table)
 
 
-@pytest.mark.parametrize("change", ["samples", "length", "torn", "batch_size"])
+@pytest.mark.parametrize("change", ["samples", "length", "top_p", "torn", "batch_size"])
 def test_only_what_was_drawn_otherwise_is_drawn_again(cell, tiny_policy, monkeypatch, change):
     evaluate(cell)
     generations = count_generations(monkeypatch)
@@ -111,9 +110,18 @@ def test_only_what_was_drawn_otherwise_is_drawn_again(cell, tiny_policy, monkeyp
     elif change == "length":
         evaluate(untrained_cell(tiny_policy, max_completion_length=8))
         assert generations == [12 * 3, 8 * 2]
+    elif change == "top_p":
+        changed = untrained_cell(tiny_policy, top_p=0.8, temperature=0.7)
+        evaluate(changed)
+        assert generations == [12 * 3, 8 * 2]
+        recorded = json.loads((cell.folder / "evaluation.json").read_text())["settings"]
+        assert (recorded["top_p"], recorded["temperature"]) == (0.8, 0.7)
+        assert status(changed) == ("finished", "")
+        assert status(cell)[0] == "outdated"  # evaluated, but otherwise
     elif change == "torn":
         part = cell.folder / "state" / "evaluation" / "0-words.json.gz"
         part.write_bytes(part.read_bytes()[:100])
+        (cell.folder / "evaluation.json").unlink()
         evaluate(cell)
         assert generations == [12 * 3]
     else:  # no sample depends on it
@@ -182,8 +190,7 @@ def test_without_a_chat_template_there_is_no_system_message(tiny_policy, workdir
     monkeypatch.setattr(TransformersSampler, "generate_until", generate_until)
     cell = untrained_cell(tiny_policy)
     cell = replace(cell, model_spec={**cell.model_spec, "system": "Be brief."})
-    record = {"cell": asdict(cell), "checkpoints": [0], "sampling": SAMPLING}
-    write_json(cell.folder / "run.json", record | training_problems(cell)[1])
+    write_run(cell)
     evaluate(cell)
     assert len(prompts) == 12 * 3 + 8 * 2
     assert not any("brief" in prompt for prompt in prompts)

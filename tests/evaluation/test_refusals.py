@@ -8,10 +8,10 @@ import yaml
 from support.small import run, small_config
 from support.untrained import untrained_cell
 
-from gxpo.cells.status import status
 from gxpo.config import cells, complete_config
 from gxpo.evaluation.cell import evaluate
 from gxpo.host import CellError, UserError
+from gxpo.identity import status
 from gxpo.preparation import refuse_overlap, training_problems
 
 
@@ -40,7 +40,7 @@ def test_a_cell_that_is_not_trained_is_not_evaluated(tiny_policy, workdir, monke
     (cell,) = cells(complete_config(raw))
     command = ("evaluate", "config.yaml", "--model", "tiny", "--label", "grpo", "--seed", "0")
     assert run(monkeypatch, *command) == 2
-    assert "has not been trained with these settings: gxpo train" in capsys.readouterr().err
+    assert "is not trained as configured (not trained): gxpo train" in capsys.readouterr().err
     assert status(cell) == ("missing", "not trained")  # and not failed
 
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
-from gxpo.evaluation.sampler.base import Draw, stream_seed
-from gxpo.evaluation.sampler.hf import TransformersSampler, _draw, batches
+from gxpo.evaluation.sampler.base import Draw, Sampling, stream_seed
+from gxpo.evaluation.sampler.hf import TransformersSampler, _draw, batches, without_tail
 from gxpo.policy import stop_tokens
 from gxpo.policy.loading import load_model, load_tokenizer
 from gxpo.problems.synthetic import synthetic_problems
@@ -64,6 +65,49 @@ def test_tokens_are_drawn_from_the_policys_distribution():
     tokens = _draw(logits.expand(n, -1), [stream] * n)[:, 0]
     counts, wanted = tokens.bincount(minlength=10), n * logits.softmax(0)
     assert ((counts - wanted) ** 2 / wanted).sum() < 27.9
+
+
+@pytest.mark.parametrize("top_p", [1e-9, 0.1, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])
+def test_top_p_keeps_the_tokens_that_transformers_keeps(top_p, temperature):
+    logits = 3 * torch.randn(200, 50, generator=torch.Generator().manual_seed(7))
+    scores = TemperatureLogitsWarper(temperature)(None, logits)
+    expected = TopPLogitsWarper(top_p)(None, scores)
+    assert torch.equal(without_tail(logits / temperature, top_p), expected)
+    streams = [torch.Generator().manual_seed(i) for i in range(200)]
+    drawn = _draw(logits, streams, Sampling(temperature, top_p))
+    assert expected.gather(1, drawn).isfinite().all()
+    assert top_p > 1e-6 or torch.equal(drawn[:, 0], logits.argmax(1))
+
+
+def test_tokens_are_drawn_from_what_top_p_and_temperature_leave():
+    """Three of four tokens stay: 100,000 draws, chi-square, 2 degrees of freedom, 13.8 at 0.001."""
+    logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log()
+    n, sampling = 100_000, Sampling(temperature=0.5, top_p=0.95)
+    stream = torch.Generator().manual_seed(1)
+    counts = _draw(logits.expand(n, -1), [stream] * n, sampling)[:, 0].bincount(minlength=4)
+    squares = torch.tensor([0.25, 0.09, 0.0225])  # p ** (1 / temperature); 0.9315 without the last
+    wanted = n * squares / squares.sum()
+    assert counts[3] == 0
+    assert ((counts[:3] - wanted) ** 2 / wanted).sum() < 13.8
+
+
+def test_at_temperature_0_a_completion_is_the_likeliest_token_after_the_other(parts):
+    model, tokenizer, stop = parts
+    requests = draws(tokenizer, 12)
+    lm = TransformersSampler(model, tokenizer, False, stop, 4, Sampling(temperature=0.0))
+    for draw, completion in zip(requests, lm._sample(requests, 16), strict=True):
+        own = model.generate(
+            torch.tensor([draw.prompt]), do_sample=False, max_new_tokens=16, eos_token_id=list(stop)
+        )
+        assert completion == own[0, len(draw.prompt) :].tolist()
+
+
+def test_at_their_defaults_both_change_no_sample(parts):
+    model, tokenizer, stop = parts
+    requests = draws(tokenizer, 12)
+    given = TransformersSampler(model, tokenizer, False, stop, 8, Sampling(1.0, 1.0))
+    assert given._sample(requests, 16) == sampler(parts, 8)._sample(requests, 16)
 
 
 def test_what_the_model_recommends_for_sampling_is_ignored(parts):

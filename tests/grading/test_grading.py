@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-from support.grading_table import ANSWERS, COMPLETIONS, HOSTILE
+from support.grading_table import ANSWERS
+from support.grading_table_attacks import ATTACKS, REFUSED, STATED
+from support.grading_table_completions import COMPLETIONS, HOSTILE
 from support.small import ROOT
 
 from gxpo.grading import final_answer, is_correct, limits
@@ -28,6 +30,7 @@ SUITES = {
     "aime24": 30,
 }
 NEEDS_COMPUTING = ("x^2+2x+1", "(x+1)^2")
+HANGING = (r"\sum_{k=1}^{5} kx", "9^{9^{9^{9}}}")  # sums go to math-verify, which computes
 
 
 def rows(table):
@@ -38,12 +41,12 @@ def rows(table):
     ]
 
 
-@pytest.mark.parametrize(("gold", "given", "equal"), rows(ANSWERS))
+@pytest.mark.parametrize(("gold", "given", "equal"), rows(ANSWERS) + rows(ATTACKS) + rows(REFUSED))
 def test_answers(gold, given, equal):
     assert is_correct(f"\\boxed{{{given}}}", gold) is equal
 
 
-@pytest.mark.parametrize(("completion", "gold", "equal"), rows(COMPLETIONS))
+@pytest.mark.parametrize(("completion", "gold", "equal"), rows(COMPLETIONS) + rows(STATED))
 def test_completions(completion, gold, equal):
     assert is_correct(completion, gold) is equal
 
@@ -100,7 +103,7 @@ def test_the_time_limit_is_processor_time_and_leaves_no_child(monkeypatch):
     used = children_cpu(worker)
     with monkeypatch.context() as patch:
         patch.setattr(limits, "CPU_SECONDS", 0.5)
-        assert not equal_within_limits("5x", "9^{9^{9^{9}}}")
+        assert not equal_within_limits(*HANGING)
     assert 0.4 < children_cpu(worker) - used < 2.5
     assert limits._worker.process.pid == worker
     assert Path(f"/proc/{worker}/task/{worker}/children").read_text() == ""  # not even a zombie
@@ -201,7 +204,7 @@ def test_a_worker_that_cannot_start_is_an_error_and_not_a_wrong_answer(monkeypat
 
 
 def grade_in_a_child(_):
-    verdicts = [equal_within_limits(*NEEDS_COMPUTING), equal_within_limits("x", "9^{9^{9^9}}")]
+    verdicts = [equal_within_limits(*NEEDS_COMPUTING), equal_within_limits(*HANGING)]
     return verdicts, os.getpid(), limits._worker.process.pid
 
 
@@ -260,5 +263,5 @@ def test_the_same_hanging_answer_costs_its_limit_once(monkeypatch):
     ask = Worker.ask
     monkeypatch.setattr(Worker, "ask", lambda self, *pair: asked.append(pair) or ask(self, *pair))
     for _ in range(20):
-        assert not is_correct(r"\boxed{8^{9^{9^{9}}}}", "x+5")
+        assert not is_correct(rf"\boxed{{{HANGING[1]}}}", HANGING[0])
     assert len(asked) == 1

@@ -2,12 +2,14 @@
 
 from fractions import Fraction
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from gxpo.grading import final_answer, is_correct
-from gxpo.grading.equality import clean, decided
+from gxpo.grading.equality import decided
+from gxpo.grading.glyphs import plain_characters
 from gxpo.grading.rationals import rational
+from gxpo.grading.spelling import clean
 
 INTEGERS = st.integers(-(10**9), 10**9)
 FRACTIONS = st.builds(Fraction, INTEGERS, st.integers(1, 10**6))
@@ -55,6 +57,7 @@ def test_equal_answers_are_equal_both_ways(a, b):
 
 
 @settings(max_examples=300)
+@example("\U0001d6a8 \U0001d6db")  # mathematical bold letters: Alpha, the partial sign
 @given(st.text(max_size=200))
 def test_any_text_has_a_verdict(text):
     """Against a number, so that nothing has to be computed."""
@@ -68,3 +71,9 @@ def test_any_text_has_a_verdict(text):
 def test_what_looks_like_a_number_is_one_or_none(text):
     found = rational(clean(text))
     assert found is None or isinstance(found.value, Fraction)
+
+
+def test_a_character_made_plain_is_plain():
+    characters = [chr(code) for code in (*range(0xD800), *range(0xE000, 0x20000))]
+    once = plain_characters("\n".join(characters))
+    assert plain_characters(once) == once

@@ -3,17 +3,21 @@
 import gzip
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from support.small import small_config
 from tokenizers import AddedToken
 
 from gxpo.cells import RUN, read_rows
+from gxpo.cells.scores import read_scores
 from gxpo.config import complete_config, get_cell
 from gxpo.evaluation.cell import evaluate
-from gxpo.host import UserError
+from gxpo.evaluation.checkpoint_sampler import checkpoint_sampler
+from gxpo.host import NotTrained, UserError
 from gxpo.policy import recorded_stops, stop_tokens
-from gxpo.policy.loading import load_tokenizer
+from gxpo.policy.loading import load_model, load_tokenizer
 from gxpo.training.cell import train
 
 TEMPLATE = (
@@ -127,16 +131,56 @@ def test_training_and_evaluation_stop_alike(folder, workdir, monkeypatch):
     """A second end that only config.json names, and that is often sampled: a digit. Completions are
     paid by length: hardly one that ends there is right."""
     digit = load_tokenizer(str(folder)).convert_tokens_to_ids("9")
-    monkeypatch.setattr("gxpo.training.cell.correct", correct)
+    monkeypatch.setattr("gxpo.training.rewards.correct", correct)
     write(folder, "config.json", eos_token_id=[2, digit])
     (folder / "generation_config.json").unlink(missing_ok=True)
     cell, _ = trained(folder, workdir, "ends")
     run = json.loads((cell.folder / RUN).read_text())
     assert recorded_stops(run) == {2, digit}
     assert {"id": digit, "token": "9", "named_in": ["config.json"]} in run["sampling"]["stops"]
+    as_trained = (folder / "config.json").read_bytes()
     write(folder, "config.json", eos_token_id=2)  # the folder changes afterwards
+    with pytest.raises(NotTrained, match=r"config\.json or generation_config\.json is another"):
+        evaluate(cell)
+    (folder / "config.json").write_bytes(as_trained)
     evaluate(cell)
     samples = gzip.decompress((cell.folder / "samples.jsonl.gz").read_bytes()).decode()
     texts = [json.loads(line)["completion"] for line in samples.splitlines()]
     assert any(texts)
     assert not any("9" in text for text in texts)
+
+
+def test_a_folder_that_transformers_would_not_save_is_trained_and_evaluated(folder, workdir):
+    """As old Llama and Vicuna folders are: a temperature, a top_p and no do_sample."""
+    write(folder, "generation_config.json", temperature=0.9, top_p=0.6, do_sample=None)
+    with pytest.raises(ValueError, match="GenerationConfig is invalid"):
+        load_model(str(folder)).save_pretrained(workdir / "never")
+    cell, rows = trained(folder, workdir, "old")
+    assert len(rows) == 4
+    assert (cell.folder / "state" / "checkpoint-4" / "model.safetensors").exists()
+    evaluate(cell)
+    scores = read_scores(cell)
+    assert set(scores["step"]) == {0, 4}
+
+
+def test_merged_adapters_of_such_a_folder_can_be_handed_to_vllm(folder, workdir, monkeypatch):
+    """vLLM itself is a stand-in here: it notes the folder that it would load."""
+    write(folder, "generation_config.json", temperature=0.9, do_sample=None)
+    raw = small_config(folder, name="merged")
+    raw["models"]["tiny"]["lora"] = {"r": 2}
+    raw["train"]["steps"] = raw["evaluate"]["every"] = 2
+    cell = get_cell(complete_config(raw), "tiny", "grpo", 0)
+    train(cell)
+    settings = cell.evaluate | {"backend": "vllm", "lora": "merged"}
+    loaded = []
+
+    class Sampler:
+        def __init__(self, model, **_):
+            loaded.append(sorted(path.name for path in Path(model).iterdir()))
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr("gxpo.evaluation.checkpoint_sampler.VLLMSampler", Sampler)
+    with checkpoint_sampler(replace(cell, evaluate=settings), 2, {2}):
+        assert "model.safetensors" in loaded[0]

@@ -94,10 +94,58 @@ def test_bad_lines_are_named(tmp_path, line):
         load_problems(str(file))
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"id": "q7", "problem": "x", "answer": NaN}', "NaN is no number"),
+        ('{"id": "q7", "problem": "x", "answer": Infinity}', "Infinity is no number"),
+        ('{"id": "q7", "problem": -Infinity, "answer": "1"}', "-Infinity is no number"),
+        ('{"id": "q7", "problem": "x", "answer": 1e999}', "1e999 is too large"),
+        ('{"id": "q7", "problem": "x", "answer": "1", "level": [NaN]}', "NaN is no number"),
+        ('{"id": "q7", "problem": "x", "answer": "1", "answer": "2"}', "'answer' is given twice"),
+    ],
+)
+def test_words_that_are_numbers_to_python_are_no_answers(tmp_path, line, reason):
+    (tmp_path / "p.jsonl").write_text(f"\n{line}\n")
+    with pytest.raises(UserError, match=rf"p\.jsonl:2: .*id 'q7'; .*{reason}") as caught:
+        load_problems(str(tmp_path / "p.jsonl"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["id", "problem", "answer"])
+@pytest.mark.parametrize(
+    ("escape", "reason"),
+    [
+        (r"\ud83d", r"half of a surrogate pair \(U\+D83D\)"),
+        (r"\udc00", r"half of a surrogate pair \(U\+DC00\)"),
+        (r"\u0000", r"control character U\+0000: mend"),
+        (r"\u001b", r"control character U\+001B: mend"),
+        (r"\frac", r"control character U\+000C \(JSON's \\f, as in \\frac"),
+        (r"\boxed", r"control character U\+0008 \(JSON's \\b, as in \\boxed"),
+    ],
+)
+def test_characters_that_no_file_or_tokenizer_takes_are_refused(tmp_path, key, escape, reason):
+    row = {"id": "q7", "problem": "x", "answer": "y"} | {key: "q7 HERE"}
+    line = json.dumps(row).replace("HERE", escape)
+    (tmp_path / "p.jsonl").write_text(line + "\n")
+    where = rf"p\.jsonl:1: {key} of the problem with the id 'q7.*' has (the )?{reason}"
+    with pytest.raises(UserError, match=where) as caught:
+        load_problems(str(tmp_path / "p.jsonl"))
+    str(caught.value).encode()  # the message itself can be printed
+
+
+def test_whole_emoji_and_odd_white_space_are_kept(tmp_path):
+    text = "how many \U0001f600 ?\tone\r\nper line\u0085\u2028 caf\u00e9"
+    row = {"id": "\U0001f600", "problem": text, "answer": 2}
+    (tmp_path / "p.jsonl").write_text(json.dumps(row) + "\n")  # as two escapes a pair
+    (problem,) = load_problems(str(tmp_path / "p.jsonl"))
+    assert (problem.id, problem.problem) == ("\U0001f600", text)
+
+
 def test_an_id_given_twice_is_refused(tmp_path):
     line = json.dumps({"id": "a7", "problem": "x", "answer": "y"}) + "\n"
-    (tmp_path / "p.jsonl").write_text(line + line)
-    with pytest.raises(UserError, match="has 2 problems with the id 'a7'"):
+    (tmp_path / "p.jsonl").write_text(f"{line}\n{line}")
+    with pytest.raises(UserError, match="two problems with the id 'a7', on lines 1 and 3"):
         load_problems(str(tmp_path / "p.jsonl"))
 
 

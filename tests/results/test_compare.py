@@ -65,7 +65,7 @@ def test_two_labels_neither_of_which_is_the_baseline(config):
     assert (fast["steps"], slow["steps"]) == ("3.0", "5.0")
     (mean, *_) = table_of(text, "pass@1 at the last")
     assert (mean["label"], mean["n_seeds"]) == ("fast", "2")
-    assert "slow" in text.split("## Failed and missing cells")[1]  # its third seed
+    assert "slow" in text.split("## Failed, missing and running cells")[1]  # its third seed
 
 
 def test_it_is_the_same_the_other_way_round(config):
@@ -106,8 +106,7 @@ def test_what_cannot_be_compared_is_said(config, a, b, model, message):
 
 def test_the_command(config, monkeypatch, capsys):
     made(config)
-    arguments = ("--config", "config.yaml", "--model", "one")
-    assert run(monkeypatch, "compare", "fast", "slow", *arguments) == 0
+    assert run(monkeypatch, "compare", "config.yaml", "fast", "slow", "--model", "one") == 0
     assert "# test: fast against slow" in capsys.readouterr().out
-    assert run(monkeypatch, "compare", "fast", "nobody", *arguments) == 2
+    assert run(monkeypatch, "compare", "config.yaml", "fast", "nobody") == 2
     assert "error: config has no 'nobody' in methods" in capsys.readouterr().err

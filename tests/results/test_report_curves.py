@@ -10,7 +10,8 @@ from support.report_page import by_label
 
 from gxpo.config import complete_config
 from gxpo.results import read_results
-from gxpo.results.report.curves import SCALE, curve_data
+from gxpo.results.report.curves import SCALE, _score, curve_data
+from gxpo.results.tables.table import with_interval
 from gxpo.statistics import seed_band, seed_interval
 
 
@@ -68,3 +69,15 @@ def test_a_band_is_the_interval_of_every_column(values):
     bands = np.stack(seed_band(np.array(values)), axis=1)
     for column, band in zip(np.array(values).T, bands, strict=True):
         np.testing.assert_allclose(band, seed_interval(list(column)), equal_nan=True)
+
+
+@given(st.lists(st.integers(0, 2000), min_size=3, max_size=3))
+def test_what_the_chart_writes_is_what_the_table_writes(counts):
+    """Ties included: a mean of 54.95 % is one text in both, whatever is drawn."""
+    block = np.array(counts, float)[:, None] / 2000
+    mean, low, high = (line[0] for line in seed_band(block))
+    expected = with_interval(mean, low, high, ".1f", 100)
+    shown = [f"{line[0] / 10:.1f}" for line in _score(block)["shown"]]
+    assert f"{shown[0]} [{shown[1]}, {shown[2]}]".replace("-0.0", "0.0") == expected.replace(
+        "-0.0", "0.0"
+    )

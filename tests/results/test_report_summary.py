@@ -56,7 +56,7 @@ def test_one_seed_and_none(workdir):
     assert "1 with one seed and so without interval" in tiny.sentence
     assert tiny.findings[0].text.startswith("+10.0 points, 1 seed.")
     assert "no result" in other.sentence
-    assert "2 of 2 cells, failed or missing" in other.sentence
+    assert "2 of 2 cells, not finished or not comparable" in other.sentence
     summary = re.search(r"<h2>Summary</h2>(.*)<h2>Learning curves</h2>", html, re.DOTALL)[1]
     assert tiny.findings[0].text in Elements(summary).text
     assert "nan" not in Elements(summary).text

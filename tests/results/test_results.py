@@ -4,16 +4,15 @@ import json
 
 import pandas as pd
 import pytest
-from support.fabricate import comparison_config, fabricate, write_evaluation
+from support.fabricate import comparison_config, fabricate, sign_evaluation, write_evaluation
 
-from gxpo.cells import EVALUATION, RUN, SCORES, read_run
-from gxpo.cells.status import status
+from gxpo.cells import EVALUATION, METRICS, RUN, SCORES
 from gxpo.config import cells, complete_config
+from gxpo.identity import read_run, status
 from gxpo.results import read_results
 from gxpo.tracking.importing import import_runs
 
 LABELS = {"base": {"method": "grpo"}, "fast": {"method": "gxpo", "k": 5}}
-STRANGE = "with these settings"
 
 
 def configured(labels=LABELS, **sets):
@@ -43,11 +42,18 @@ def test_what_is_redacted_in_the_record_is_recognised(workdir, monkeypatch):
     assert set(read_results(config).cells["state"]) == {"finished"}
 
 
-@pytest.mark.parametrize("change", [{"k": 3}, {"learning_rate": 3e-5}, {"method": "sfpo", "k": 5}])
-def test_a_run_of_other_settings_is_no_result(workdir, change):
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"k": 3}, "method.k is 5 there, 3 here"),
+        ({"learning_rate": 3e-5}, "train.learning_rate is 1e-06 there, 3e-05 here"),
+        ({"method": "sfpo", "k": 5}, "the method's file (or its package's version) is another"),
+    ],
+)
+def test_a_run_of_other_settings_is_no_result(workdir, change, said):
     fabricate(configured(), curve)
     changed = configured(labels=LABELS | {"fast": LABELS["fast"] | change})
-    other = f"fast missing not trained {STRANGE} ({RUN} is of others)"
+    other = f"fast outdated {said}"
     assert states(changed) == ["base finished", "base finished", other, other]
     results = read_results(changed)
     assert set(results.scores["label"]) == {"base"}
@@ -61,23 +67,29 @@ def test_a_benchmark_more_waits_for_every_cell(workdir):
     more = configured(late={"problems": "synthetic/test", "limit": 25, "samples": 4, "at": "last"})
     first, *_ = cells(more)
     write_evaluation(first, curve, [0, 2, 4, 6, 8])
-    stale = f"missing not evaluated {STRANGE} ({SCORES} is of others)"
+    stale = 'outdated sets.late.problems is not set there, "synthetic/test" here'
     assert states(more) == ["base finished", f"base {stale}", f"fast {stale}", f"fast {stale}"]
-    assert status(cells(configured())[0])[0] == "missing"  # and without it again
+    assert status(cells(configured())[0]).state == "outdated"  # and without it again
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
+    ("key", "value", "said"),
     [
-        ("max_completion_length", 8),
-        ("benchmarks.words.limit", 24),
-        ("benchmarks.words.samples", 2),
-        ("benchmarks.words.template", "Q: {problem}"),
-        ("selection.problems", "synthetic/train"),
-        ("backend", "vllm"),
+        ("max_completion_length", 8, "max_completion_length is 16 there, 8 here"),
+        ("benchmarks.words.limit", 24, "sets.words.limit is 25 there, 24 here"),
+        ("benchmarks.words.samples", 2, "sets.words.samples is 4 there, 2 here"),
+        (
+            *("benchmarks.words.template", "Q: {problem}"),
+            'sets.words.template is "{problem}" there, "Q: {problem}" here',
+        ),
+        (
+            *("selection.problems", "synthetic/train"),
+            'sets.selection.problems is "synthetic/selection" there, "synthetic/train" here',
+        ),
+        ("backend", "vllm", 'backend is "hf" there, "vllm" here'),
     ],
 )
-def test_scores_drawn_otherwise_are_no_result(workdir, key, value):
+def test_scores_drawn_otherwise_are_no_result(workdir, key, value, said):
     config = configured()
     fabricate(config, curve)
     *folders, last = key.split(".")
@@ -86,8 +98,8 @@ def test_scores_drawn_otherwise_are_no_result(workdir, key, value):
     for folder in folders:
         place = place[folder]
     place[last] = value
-    stale = f"missing not evaluated {STRANGE} ({SCORES} is of others)"
-    assert set(states(complete_config(changed))) == {f"base {stale}", f"fast {stale}"}
+    expected = {f"base outdated {said}", f"fast outdated {said}"}
+    assert set(states(complete_config(changed))) == expected
     config["evaluate"]["batch_size"] = 3  # no sample depends on it
     assert set(read_results(config).cells["state"]) == {"finished"}
 
@@ -100,6 +112,26 @@ def test_scores_without_settings_or_of_other_checkpoints_are_no_result(workdir):
     file = second.folder / SCORES
     scores = pd.read_csv(file)
     scores[scores["step"] != 4].to_csv(file, index=False)
-    assert [status(cell)[0] for cell in cells(config)] == [*["missing"] * 2, *["finished"] * 2]
+    sign_evaluation(second)
+    earlier = "an earlier version of the suite made it, which did not record what it was made from"
+    assert [(found.state, found.reason) for found in map(status, cells(config))] == [
+        ("outdated", "evaluation.json is not readable"),
+        ("outdated", f"{SCORES} lacks step 4 of hard"),
+        *[("finished", "")] * 2,
+    ]
     (third.folder / RUN).write_text(json.dumps({"checkpoints": [0, 8]}))  # by no version of ours
-    assert status(third)[0] == "missing"
+    assert status(third) == ("outdated", earlier)
+
+
+@pytest.mark.parametrize("name", [SCORES, METRICS, "problems.parquet"])
+def test_a_file_changed_by_hand_is_no_result(workdir, name):
+    config = configured()
+    fabricate(config, curve)
+    first = cells(config)[0]
+    content = (first.folder / name).read_bytes()
+    (first.folder / name).write_bytes(content + b"\n")
+    assert status(first) == ("outdated", f"{name} is not as it was written")
+    (first.folder / name).write_bytes(content)
+    assert status(first).state == "finished"
+    (first.folder / name).unlink()
+    assert status(first).state in ("outdated", "missing")

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from support.fabricate import comparison_config, fabricate
+from support.fabricate import comparison_config, fabricate, sign_evaluation
 
 from gxpo.cells import PROBLEM_SCORES
 from gxpo.config import complete_config, get_cell
@@ -72,6 +72,7 @@ def test_errors_over_problems_are_paired_and_averaged_over_seeds(config):
             frame = pd.read_parquet(file)
             frame["correct"] = rng.integers(0, 5, len(frame))
             frame.sample(frac=1, random_state=seed).to_parquet(file, index=False)  # in any order
+            sign_evaluation(get_cell(config, "tiny", label, seed))
             drawn[label, seed] = frame.set_index(["step", "benchmark", "problem"])["correct"] / 4
     frame = differences(read_results(config)).frame
     errors = {}

@@ -8,6 +8,7 @@ from support.fabricate import comparison_config, fabricate
 
 from gxpo.config import complete_config
 from gxpo.results import read_results
+from gxpo.results.tables.suite_accuracy import differences
 from gxpo.results.tables.suite_targets import target_seeds, targets
 
 PER_STEP = {"seconds_per_step": {"base": 1.0, "fast": 1.5}, "passes_per_step": {"fast": 3}}
@@ -121,4 +122,5 @@ def test_without_a_baseline_or_runs_the_table_says_why(workdir):
     fabricate(config, ramp)
     table = targets(read_results(config))
     assert isinstance(table.frame, pd.DataFrame) and table.frame.empty
-    assert "no finished run of a grpo label" in table.empty
+    assert "no label under methods: has the method grpo" in table.empty
+    assert "no label under methods: has the method grpo" in differences(read_results(config)).empty

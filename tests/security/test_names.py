@@ -64,7 +64,8 @@ cell = results / "runs" / options.get("--model", "") / options.get("--label", ""
 cell = cell / ("seed" + options.get("--seed", ""))
 names = {names}
 EVALUATED = ("evaluation.json", "scores.csv", "problems.parquet", "samples.jsonl.gz")
-tables = ["tables.md", "claims.csv", "unfinished.csv", *(n + ".csv" for n in names)]
+tables = ["tables.md", "claims.csv", "incomparable.csv", "unfinished.csv"]
+tables += [n + ".csv" for n in names]
 figures = [n + kind for n in names for kind in (".png", ".pdf")]
 made = {{
     "prepare": [pathlib.Path("data", options.get("--only", "") + ".jsonl")],
@@ -108,7 +109,9 @@ def test_the_rules_shell_commands(tiny_policy, tmp_path):
     assert ["prepare", resolved, "--only", "math500"] in calls
     assert [call[:8] for call in calls if call[0] == "train"] == [["train", resolved, *cell]]
     assert [call[:8] for call in calls if call[0] == "evaluate"] == [["evaluate", resolved, *cell]]
-    assert sorted(call[0] for call in calls[3:]) == ["figures", "mlflow", "report"]
+    assert sorted(call[0] for call in calls[3:]) == [
+        *("figures", "mlflow", "mlflow", "report", "status")
+    ]
     assert not list(tmp_path.rglob("pwned"))
 
 

@@ -10,10 +10,9 @@ import pytest
 from support.killing import cell_of, raw_config
 
 import gxpo.training.cell as training
-from gxpo import cli
 from gxpo.cells import checkpoints
 from gxpo.evaluation.cell import evaluate
-from gxpo.host import CellError, UserError
+from gxpo.host import CellError, UserError, environment
 from gxpo.policy.loading import load_adapted_model, load_model
 
 
@@ -48,6 +47,7 @@ def test_a_pickle_in_a_checkpoint_is_not_executed(
     """Even with a manifest that agrees, and with the switch by which torch loads everything."""
     cell = cell_of(raw_config(tiny_policy, "grpo", steps=4))
     folder = trained(tiny_policy, cell, workdir)
+    (folder / "run.json").unlink()
     shutil.rmtree(folder / "state" / "checkpoint-4")
     checkpoint = folder / "state" / "checkpoint-2"
     (checkpoint / name).write_bytes(bomb)
@@ -57,7 +57,8 @@ def test_a_pickle_in_a_checkpoint_is_not_executed(
     if forced:
         monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
         monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "")
-        cli.refuse_pickles()
+        monkeypatch.setattr(os, "environ", os.environ.copy())  # the rest stays the tests'
+        environment.settle()
     if name == "training_args.bin":  # which nobody reads
         training.train(cell)
         return

@@ -106,7 +106,6 @@ def main(job):
 
     trainer.method.update = recording
     trainer.train()
-    trainer.reduce_counts()
     parameters = trainer.trainable_parameters
     if job["fsdp"] and int(os.environ.get("WORLD_SIZE", 1)) > 1:
         assert all(isinstance(p, DTensor) for p in parameters)

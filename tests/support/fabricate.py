@@ -16,11 +16,13 @@ from gxpo.cells import (
     checkpoint_steps,
     due_labels,
     evaluation_sets,
-    evaluation_settings,
     write_json,
 )
 from gxpo.config import cells
+from gxpo.host import file_sha256
+from gxpo.identity import evaluation_record, results_hashes, training_inputs
 
+IDENTITY = "a" * 64
 PROBLEMS, SAMPLES = 25, 4  # a benchmark's; pass@1 is exact in steps of 1 %
 
 
@@ -72,8 +74,8 @@ def fabricate(
             lines.append(json.dumps(row | (metrics(cell, step) if metrics else {})) + "\n")
         (cell.folder / METRICS).write_text("".join(lines))
         checkpoints = checkpoint_steps(cell.train["steps"], cell.evaluate["every"])
-        write_evaluation(cell, curve, checkpoints)
         write_json(cell.folder / RUN, run_record(cell, checkpoints))
+        write_evaluation(cell, curve, checkpoints)
 
 
 def write_evaluation(cell, curve, checkpoints):
@@ -95,18 +97,27 @@ def write_evaluation(cell, curve, checkpoints):
                 | {"tokens_per_second": 1000.0, "generation_seconds": 1.0, "other_seconds": 0.1}
             )
             problems += [(step, name, c, f"{name}-{i}", samples) for i, c in enumerate(counts)]
-    write_json(cell.folder / EVALUATION, evaluation_settings(cell))
     pd.DataFrame(scores).to_csv(cell.folder / SCORES, index=False)
     columns = ["step", "benchmark", "correct", "problem", "samples"]
     table = pd.DataFrame(problems, columns=columns)
     table.to_parquet(cell.folder / PROBLEM_SCORES, index=False, row_group_size=4096)
+    sign_evaluation(cell)
+
+
+def sign_evaluation(cell):
+    """evaluation.json, of the files as they are."""
+    run = json.loads((cell.folder / RUN).read_text())
+    files = {"identity": run["identity"], "files": results_hashes(cell.folder)}
+    write_json(cell.folder / EVALUATION, evaluation_record(cell) | files)
 
 
 def run_record(cell, checkpoints):
     """run.json with the keys of a trained cell's."""
     return {
         "cell": asdict(cell),
-        "identity": "a" * 64,
+        "inputs": training_inputs(cell),
+        "identity": IDENTITY,
+        "metrics_sha256": file_sha256(cell.folder / METRICS),
         "checkpoints": checkpoints,
         "git_commit": "0123456789abcdef0123456789abcdef01234567",
         "versions": {"python": "3.11.7", "torch": "2.13.0"},

@@ -28,6 +28,10 @@ def sigterm():
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def sigint():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def assert_same(cell, expected, workdir):
     rows, weights = outcome(workdir, cell)
     expected_rows, expected_weights = outcome(expected, cell)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,11 @@ def run(monkeypatch, *arguments):
     from gxpo import cli
 
     monkeypatch.setattr("sys.argv", ["gxpo", *map(str, arguments)])
-    with pytest.raises(SystemExit) as exit_:
-        cli.main()
+    before = dict(os.environ)  # the command makes it its own
+    try:
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
     return exit_.value.code or 0

@@ -23,6 +23,7 @@ from gxpo.host import UserError
 from gxpo.tracking import live
 from gxpo.tracking.importing import import_runs
 from gxpo.tracking.mlflow_runs import TOTALS, runs_of
+from gxpo.training.clock import Clock
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nothing listens
 
@@ -137,7 +138,9 @@ def test_a_resumed_cell_continues_its_run(tiny_policy, untracked, server, workdi
     client, (first,) = runs(server.uri, cell)
     assert logged_steps(server.uri, cell) == {1, 2, 3, 4, 5}
     assert first.info.status == "FAILED"
-    training.train(cell)
+    with monkeypatch.context() as patch:  # whatever the machine does, step 5 takes other seconds
+        patch.setattr(Clock, "stop", slower(Clock.stop))
+        training.train(cell)
     _, (second,) = runs(server.uri, cell)
     assert second.info.run_id == first.info.run_id
     assert second.info.status == "RUNNING"
@@ -149,6 +152,16 @@ def test_a_resumed_cell_continues_its_run(tiny_policy, untracked, server, workdi
     evaluated(cell)
     assert import_runs(complete_config(raw), workdir / "mlflow.db", server.uri) == 1
     assert assert_complete(server.uri, cell) != first.info.run_id
+
+
+def slower(stop):
+    """``Clock.stop`` of a clock on which every span takes a second more."""
+
+    def stop_later(self, name):
+        self.seconds[name] += 1.0
+        return stop(self, name) + 1.0
+
+    return stop_later
 
 
 class Hanging:

@@ -1,6 +1,7 @@
 """MLflow import: complete, idempotent, equal names for all methods."""
 
 import fcntl
+import os
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from mlflow.tracking import MlflowClient
 from support.fabricate import fabricate
 from support.small import ROOT, small_config
 
-from gxpo.cells import METRICS, record_failure
+from gxpo.cells import record_failure
 from gxpo.config import cells, complete_config
 from gxpo.host import UserError
 from gxpo.tracking import importing
@@ -227,13 +228,38 @@ def test_a_killed_import_leaves_nothing_twice(config, workdir, monkeypatch):
 def test_a_process_that_fails_says_why(config, workdir, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setattr(importing, "MANY", 1)
-    fabricate(config, curve)
-    metrics = cells(config)[2].folder / METRICS
-    rows = metrics.read_text()
-    metrics.write_text(rows.replace('"train_seconds": 1.0', '"train_seconds": 1e99', 1))
+    bad = cells(config)[2]
+    fabricate(
+        config,
+        curve,
+        metrics=lambda cell, step: {"train_seconds": 1e99} if (cell, step) == (bad, 1) else {},
+    )
     with pytest.raises(UserError, match=r"mlflow\.db: .*too large.* \(no result is lost: run this"):
         import_runs(config, workdir / "mlflow.db")
-    metrics.write_text(rows)
+    fabricate(config, curve)
     import_runs(config, workdir / "mlflow.db")
     import_runs(config, workdir / "whole.db")
     assert history(workdir / "mlflow.db") == history(workdir / "whole.db")
+
+
+def test_an_experiment_that_was_deleted_says_how_to_restore_it(config, workdir):
+    """MLflow keeps its name: running the import again would end the same way for ever."""
+    fabricate(config, curve)
+    database = workdir / "mlflow.db"
+    assert import_runs(config, database) == len(cells(config))
+    before = history(database)
+    client = MlflowClient(f"sqlite:///{database}")
+    experiment = client.get_experiment_by_name(config["name"])
+    client.delete_experiment(experiment.experiment_id)
+    with pytest.raises(UserError, match="has been deleted there: restore it with `") as caught:
+        import_runs(config, database)
+    assert "run this again" not in str(caught.value)
+    restore = str(caught.value).split("`")[1]
+    assert restore.startswith(
+        f"MLFLOW_TRACKING_URI=sqlite:///{database} mlflow experiments restore"
+    )
+    setting, *command = restore.split()
+    environment = os.environ | dict([setting.split("=", 1)])
+    subprocess.run([sys.executable, "-m", *command], env=environment, check=True, timeout=200)
+    assert import_runs(config, database) == 0  # all is there again
+    assert history(database) == before

@@ -120,9 +120,10 @@ def test_without_a_whole_checkpoint_training_starts_again(
 
 
 def prepare_damaged(policy, whole, workdir, label):
-    """A copy of a finished run, to be damaged."""
+    """A copy of a run of which all but run.json is there, to be damaged."""
     shutil.copytree(whole(label), workdir, dirs_exist_ok=True)
     cell = cell_of(raw_config(policy, label))
+    (cell.folder / "run.json").unlink()
     return cell, cell.folder / "state"
 
 

@@ -15,8 +15,11 @@ from support import distributed_worker
 from support.killing import outcome
 from support.small import small_config
 
+from gxpo.cells import read_rollouts
 from gxpo.config import complete_config, get_cell
+from gxpo.grading import is_correct
 from gxpo.host import UserError
+from gxpo.problems import load_problems, prompt_schedule
 from gxpo.training.settings import grpo_config
 
 WORKER = Path(distributed_worker.__file__)
@@ -156,6 +159,7 @@ def accelerate_train(folder):
 def test_accelerate_launch_trains_a_cell(tiny_policy, tmp_path):
     raw = small_config(tiny_policy, methods={"gxpo": {"method": "gxpo", "k": 4}})
     raw["train"] |= {"micro_batch_size": 4, "steps": 4, "completions_per_step": 32}
+    raw["train"] |= {"keep_completions": 6}  # of 8, which are 4 on each process
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(raw))
     cell = get_cell(complete_config(raw), "tiny", "gxpo", 0)
     accelerate_train(tmp_path)
@@ -172,6 +176,22 @@ def test_accelerate_launch_trains_a_cell(tiny_policy, tmp_path):
         "rng_state_0.pth",
         "rng_state_1.pth",
     ]
+    assert_first_prompts_are_kept(read_rollouts(folder / "rollouts.jsonl.gz"), 4)
+
+
+def assert_first_prompts_are_kept(kept, steps):
+    """Six of eight a step, once, in their order, each with its own answer and rewards."""
+    problems = load_problems("synthetic/train")
+    schedule = prompt_schedule(len(problems), steps * 8, 0)
+    asked = [problems[i] for step in range(steps) for i in schedule[8 * step : 8 * step + 6]]
+    assert [row["step"] for row in kept] == [step for step in range(1, steps + 1) for _ in range(6)]
+    assert [(row["prompt"], row["answer"]) for row in kept] == [
+        (problem.problem, problem.answer) for problem in asked
+    ]
+    for row in kept:
+        assert len(row["completions"]) == 4
+        for one in row["completions"]:
+            assert one["reward"] == is_correct(one["text"], row["answer"])
 
 
 def test_completions_that_do_not_split_are_refused(tiny_policy, workdir):

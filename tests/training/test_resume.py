@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from support.interrupting import after_row, assert_same, die, sigterm
+from support.interrupting import after_row, assert_same, die, sigint, sigterm
 from support.killing import RULES, Training, cell_of, outcome, raw_config
 from transformers import TrainerControl
 
@@ -43,6 +43,43 @@ def test_sigterm_checkpoints_and_stops(tiny_policy, whole, workdir, monkeypatch,
     training.train(cell)
     assert_same(cell, expected, workdir)
     assert not (state / "checkpoint-3").exists()  # two newer ones can be resumed from
+
+
+def test_ctrl_c_checkpoints_and_stops(tiny_policy, whole, workdir, monkeypatch, capfd):
+    cell = cell_of(raw_config(tiny_policy, "gxpo"))
+    with monkeypatch.context() as patch, pytest.raises(Interrupted) as stop:
+        after_row(patch, 2, sigint)
+        training.train(cell)
+    assert str(stop.value) == "stopped by SIGINT after step 3 of 6, which is checkpointed"
+    said = "stopping after this step, with a checkpoint; Ctrl-C again stops at once"
+    assert capfd.readouterr().err.count(said) == 1
+    training.train(cell)
+    assert_same(cell, whole("gxpo"), workdir)
+
+
+def test_a_second_ctrl_c_ends_at_once_and_costs_the_steps_since_the_checkpoint(
+    tiny_policy, whole, workdir, monkeypatch
+):
+    cell = cell_of(raw_config(tiny_policy, "gxpo"))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        after_row(patch, 3, lambda: (sigint(), sigint()))
+        training.train(cell)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert not (cell.folder / "state" / "checkpoint-3").exists()
+    training.train(cell)
+    assert_same(cell, whole("gxpo"), workdir)
+
+
+def test_a_ctrl_c_that_is_ignored_stays_ignored():
+    """As a shell's background job has it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interrupt.StopRequest() as request:
+            sigint()
+        assert request.received is None
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_time_up_checkpoints_and_stops(tiny_policy, whole, workdir):
@@ -97,7 +134,7 @@ def test_a_signal_to_any_process_stops_all(monkeypatch):
 
 
 def test_real_processes(tiny_policy, workdir, monkeypatch):
-    """SIGKILL in the middle of a step, SIGTERM, and the rest; ``make soak`` does more of this."""
+    """SIGKILL in the middle of a step, SIGTERM, SIGINT, the rest; ``make soak`` does more of it."""
     raw = raw_config(tiny_policy, "gxpo", steps=14)
     first = Training(workdir / "killed", raw)
     assert first.wait_for(lambda: len(first.steps) >= 3)
@@ -115,8 +152,15 @@ def test_real_processes(tiny_policy, workdir, monkeypatch):
     assert not (second.state.parent / "failure.json").exists()
 
     third = Training(workdir / "killed", raw)
+    assert third.wait_for(lambda: len(third.steps) > step)
+    assert third.end(signal.SIGINT) == os.EX_TEMPFAIL
+    log = third.log.read_text()
+    assert f"stopped by SIGINT after step {third.steps[-1]} of 14, which is checkpointed" in log
+    assert "Traceback" not in log
+
+    fourth = Training(workdir / "killed", raw)
     monkeypatch.chdir(workdir)
-    training.train(third.cell)
-    assert third.end() == 0
+    training.train(fourth.cell)
+    assert fourth.end() == 0
     assert outcome(workdir / "killed", third.cell) == outcome(workdir, third.cell)
     assert [row["step"] for row in outcome(workdir, third.cell)[0]] == list(range(1, 15))

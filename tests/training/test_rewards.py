@@ -7,7 +7,7 @@ import gxpo.training.cell as training
 from gxpo.cells import read_rows
 from gxpo.config import complete_config, get_cell
 from gxpo.host import UserError
-from gxpo.training import correct, format_rewards
+from gxpo.training import correct, reward_functions
 from gxpo.training.rewards import boxed_once
 
 
@@ -42,7 +42,7 @@ def cell_of(policy, **train):
 def test_the_format_reward_is_off_by_default(tiny_policy, workdir):
     cell = cell_of(tiny_policy)
     assert cell.train["format_reward"] == 0
-    assert format_rewards(cell.train["format_reward"]) == []
+    assert reward_functions(None, cell.train["format_reward"]) == [correct]
     assert training.grpo_config(cell, workdir, []).reward_weights is None
 
 

@@ -13,12 +13,13 @@ import yaml
 from support.small import ROOT, small_config
 
 import gxpo.training.cell as training
-from gxpo.cells import COLUMNS, checkpoint_steps, read_rows
+from gxpo.cells import COLUMNS, checkpoint_steps, read_rollouts, read_rows
 from gxpo.cells.checkpoints import seal
-from gxpo.cells.status import status
 from gxpo.config import complete_config, get_cell
 from gxpo.host import CellError, UserError
-from gxpo.training.trainer import HARNESS_STATE
+from gxpo.identity import status
+from gxpo.training import rewards
+from gxpo.training.harness_state import HARNESS_STATE
 
 TIMES = ("rollout_seconds", "update_seconds", "train_seconds")
 
@@ -55,14 +56,14 @@ def test_rows_and_record_are_complete(tiny_policy, workdir):
 
 def test_prompts_depend_on_the_seed_alone(tiny_policy, workdir, monkeypatch):
     seen = {}
-    original = training.correct
+    original = rewards.correct
 
     def spy(completions, answer, prompts=None, **kwargs):
         seen.setdefault(key, []).append(prompts)
         return original(completions, answer)
 
     spy.__name__ = "correct"
-    monkeypatch.setattr(training, "correct", spy)
+    monkeypatch.setattr(rewards, "correct", spy)
     methods = {"grpo": {"method": "grpo"}, "gxpo": {"method": "gxpo"}}
     for key in (("grpo", 0), ("gxpo", 0), ("grpo", 1)):
         training.train(cell_of(tiny_policy, key[0], key[1], methods=methods))
@@ -94,20 +95,53 @@ def test_no_learning_signal_fails_the_cell(tiny_policy, workdir, monkeypatch):
     assert not (cell.folder / "run.json").exists()
 
 
-def test_a_state_of_other_settings_is_discarded(tiny_policy, workdir, capsys):
+def test_results_of_other_settings_are_moved_aside(tiny_policy, workdir, capsys):
     first = cell_of(tiny_policy)
     training.train(first)
-    for name in ("scores.csv", "problems.parquet", "samples.jsonl.gz"):
+    evaluated = ("scores.csv", "problems.parquet", "samples.jsonl.gz")
+    for name in evaluated:
         (first.folder / name).write_text("of the first training")
+    before = {p.relative_to(first.folder): p.read_bytes() for p in files_of(first.folder)}
     changed = small_config(tiny_policy)["train"] | {"learning_rate": 2e-3}
     second = cell_of(tiny_policy, train=changed)
     training.train(second)
     assert len(rows_of(second)) == 6
     assert rows_of(second)[0]["learning_rate"] == 2e-3
-    said = f"{second.folder}: trained with other settings, weights, problems or another method file"
-    assert f"{said}: its 3 checkpoints are discarded" in capsys.readouterr().err
+    aside = Path("results/test/replaced/tiny/grpo/seed0/1")
+    said = f"{second.folder}: train.learning_rate is 0.001 there, 0.002 here"
+    assert f"{said}: what was there is moved to {aside}" in capsys.readouterr().err
+    assert {p.relative_to(aside): p.read_bytes() for p in files_of(aside)} == before
     assert status(second) == ("missing", "not evaluated")  # nothing of the first remains
-    assert not list(second.folder.glob("*.parquet")) + list(second.folder.glob("*.gz"))
+    assert not [name for name in evaluated if (second.folder / name).exists()]
+    kept = read_rollouts(second.folder / "rollouts.jsonl.gz")
+    assert [row["step"] for row in kept] == [1, 2, 3, 4, 5, 6]
+
+
+def files_of(folder):
+    return [p for p in folder.rglob("*") if p.is_file() and p.name != "lock"]
+
+
+def test_a_finished_cell_is_left_alone(tiny_policy, workdir, capsys):
+    """Its state is not needed any more (results/README.md), whoever deletes it."""
+    cell = cell_of(tiny_policy)
+    training.train(cell)
+    shutil.rmtree(cell.folder / "state")
+    before = {p: p.read_bytes() for p in files_of(cell.folder)}
+    training.train(cell)
+    assert f"{cell.folder} is trained already: nothing to do" in capsys.readouterr().err
+    assert {p: p.read_bytes() for p in files_of(cell.folder)} == before
+
+
+def test_a_record_made_anew_keeps_its_origin(tiny_policy, workdir, monkeypatch):
+    """run.json was lost, the state was not: nothing is trained, so nothing was trained here."""
+    cell = cell_of(tiny_policy)
+    training.train(cell)
+    file = cell.folder / "run.json"
+    before = json.loads(file.read_text())
+    file.unlink()
+    monkeypatch.setattr("gxpo.host.provenance.versions", lambda: {"torch": "of another time"})
+    training.train(cell)
+    assert json.loads(file.read_text()) == before
 
 
 def test_copied_weights_are_the_same_weights(tiny_policy, workdir):
@@ -135,7 +169,7 @@ def test_what_exceeds_the_context_is_said_before_training(tiny_policy, workdir, 
     raw["evaluate"]["max_completion_length"] = 16
     raw[stage]["max_completion_length"] = 127
     cell = get_cell(complete_config(raw), "tiny", "grpo", 0)
-    with pytest.raises(UserError, match=rf"{said}: the longest prompt has \d+ tokens: .* of 128"):
+    with pytest.raises(UserError, match=rf"{said}: the prompt of .* has \d+ tokens: .* of 128"):
         training.train(cell)
     assert read_rows(cell.folder / "state" / "metrics.jsonl") == []
 

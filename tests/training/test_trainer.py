@@ -20,6 +20,8 @@ from gxpo.method import Method
         {"num_iterations": 2, "steps": 4},
         {"steps_per_generation": 2, "steps": 4},
         {"beta": 0.04},
+        {"beta": 0.04, "sync_ref_model": True, "ref_model_sync_steps": 1},
+        {"loss_type": "dapo", "mask_truncated_completions": True, "accumulation": 2},
         {"gradient_checkpointing": True},
         {"bf16": True},
     ],
@@ -54,7 +56,6 @@ def test_counts_are_the_true_ones(tiny_policy, tmp_path, monkeypatch, rule, pass
         method=load_method(rule), **arguments(tiny_policy, tmp_path, accumulation, steps=2)
     )
     trainer.train()
-    trainer.reduce_counts()
     assert len(sweeps) == 2 * passes * accumulation
     assert trainer.cost.backward_passes == 2 * passes
     assert len(stepped) == trainer.cost.optimizer_steps == 2 * passes

@@ -3,22 +3,23 @@
 
 rule evaluate:
     input:
-        run=f"{CELL}/run.json",
-        problems=problem_files(
-            spec["problems"] for spec in evaluation_sets(CONFIG["evaluate"]).values()
+        f"{STAMPS}/{TRAINED}",
+        problems=ancient(
+            prepared(
+                spec["problems"]
+                for spec in evaluation_sets(CONFIG["evaluate"]).values()
+            )
         ),
     output:
-        settings=f"{CELL}/evaluation.json",
-        scores=f"{CELL}/scores.csv",
-        problems=f"{CELL}/problems.parquet",
-        samples=f"{CELL}/samples.jsonl.gz",
+        touch(f"{STAMPS}/{EVALUATED}"),
     log:
         f"{RESULTS}/logs/evaluate/{{model}}/{{label}}/seed{{seed}}.log",
     threads: cpus("evaluate")
     resources:
         **asked("evaluate"),
     params:
-        settings=CONFIG["evaluate"],
+        folder=CELL,
     shell:
         "{SETUP}gxpo evaluate {RESOLVED} --model {wildcards.model} --label {wildcards.label}"
-        " --seed {wildcards.seed} 2>&1 | tee -a {log} $(dirname {output.scores})/log.txt"
+        " --seed {wildcards.seed} 2>&1"
+        " | (trap '' INT; exec tee -a {log} {params.folder}/log.txt)"

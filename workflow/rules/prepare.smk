@@ -13,6 +13,12 @@ def problem_files(sources):
     return [str(file) for file in map(problem_file, sources) if file is not None]
 
 
+def prepared(sources):
+    """Those of them that prepare_data makes: a user's own file is no output of any rule."""
+    files = {str(USED[name].file) for name in USED}
+    return [file for file in problem_files(sources) if file in files]
+
+
 def suites(wildcards):
     """The test suites come first: what stands in them is dropped from the other sets."""
     if USED[wildcards.problems].role == "test":
@@ -29,6 +35,7 @@ if MISSING_DATA:
             "data/{problems}.jsonl",
         wildcard_constraints:
             problems="|".join(map(re.escape, MISSING_DATA)),
+        localrule: True
         shell:
             "gxpo prepare {RESOLVED} --only {wildcards.problems:q}"
 
@@ -40,6 +47,7 @@ if MISSING_MODELS:
             "data/models/{hub}.json",
         wildcard_constraints:
             hub="|".join(re.escape(Path(FETCHED[n]).stem) for n in MISSING_MODELS),
+        localrule: True
         params:
             name=lambda wildcards: wildcards.hub.replace("--", "/"),
         shell:

@@ -1,7 +1,7 @@
 """What lm-eval sees of a policy: prompts in, sampled completions out, whatever backend draws them.
 
-Plain temperature-1 sampling from the policy's own distribution: no top-k, no top-p, no repetition
-penalty, whatever the model's generation_config.json says.
+Sampling from the policy's own distribution, by temperature and top-p, both 1 by default: no top-k,
+no repetition penalty, whatever the model's generation_config.json says.
 
 Deviation from lm-eval's own models: every sample has a random stream of its own, seeded by
 (sampling seed, problem, sample). So a completion depends on neither the batch it was drawn in nor
@@ -31,6 +31,17 @@ class Draw(NamedTuple):
     seed: int
 
 
+class Sampling(NamedTuple):
+    """How tokens are drawn. temperature: 0 takes the likeliest. top_p: from the likeliest tokens
+    that together have this probability, after the temperature."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+
+
+PLAIN = Sampling()
+
+
 @dataclass
 class Figures:
     """Counted over the generation of one benchmark. A position is a token slot that went through
@@ -50,17 +61,24 @@ class Sampler(LM):
     tokenizer: encodes and decodes, for every backend alike.
     chat: prompts come out of the tokenizer's chat template, which has put in the special tokens.
     stop: ids that end a completion.
+    sampling: how tokens are drawn.
     context: the longest sequence the model can take, in tokens.
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, chat: bool, stop: set[int], context: int
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        chat: bool,
+        stop: set[int],
+        sampling: Sampling,
+        context: int,
     ):
         super().__init__()
         self.tokenizer = tokenizer
         self.figures = Figures()
         self._chat = chat
         self._stop = stop
+        self._sampling = sampling
         self._context = context
         self._seed = 0
 

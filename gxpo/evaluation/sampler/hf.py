@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from gxpo.evaluation.sampler.base import Draw, Sampler
+from gxpo.evaluation.sampler.base import PLAIN, Draw, Sampler, Sampling
 
 PADDING = 0.15  # of a batch's prompt positions at most: a long prompt must not stretch the others
 DONE_ROWS = 0.1  # of a batch; with fewer, copying the others' key-value cache is not worth it
@@ -27,8 +27,9 @@ class TransformersSampler(Sampler):
         chat: bool,
         stop: set[int],
         batch_size: int,
+        sampling: Sampling = PLAIN,
     ):
-        super().__init__(tokenizer, chat, stop, model.config.max_position_embeddings)
+        super().__init__(tokenizer, chat, stop, sampling, model.config.max_position_embeddings)
         self._model = model.eval()
         self._batch_size = batch_size
 
@@ -65,7 +66,8 @@ class TransformersSampler(Sampler):
                 logits_to_keep=1,
             )
             cache = output.past_key_values
-            tokens = _draw(output.logits[:, -1], [streams[row] for row in rows])  # (B, 1)
+            logits = output.logits[:, -1]  # (B, V)
+            tokens = _draw(logits, [streams[row] for row in rows], self._sampling)  # (B, 1)
             for row, token in zip(rows, tokens[:, 0].tolist(), strict=True):
                 if row in running:
                     completions[row].append(token)
@@ -108,10 +110,26 @@ def batches(lengths: list[int], size: int) -> list[list[int]]:
     return found
 
 
-def _draw(logits: Tensor, streams: list[torch.Generator]) -> Tensor:
+def _draw(logits: Tensor, streams: list[torch.Generator], sampling: Sampling = PLAIN) -> Tensor:
     """One token per row from softmax(logits): argmax of p / Exp(1) noise, each row's noise from its
     own stream (the exponential race; vLLM samples seeded requests alike). (B, V) -> (B, 1)"""
+    if sampling.temperature == 0:
+        return logits.argmax(dim=-1, keepdim=True)
     noise = torch.empty_like(logits, dtype=torch.float32)
     for row, stream in zip(noise, streams, strict=True):
         row.exponential_(generator=stream)
-    return (logits.float() - noise.log_()).argmax(dim=-1, keepdim=True)
+    scores = logits.float()
+    if sampling.temperature != 1:
+        scores = scores / sampling.temperature
+    if sampling.top_p < 1:
+        scores = without_tail(scores, sampling.top_p)
+    return (scores - noise.log_()).argmax(dim=-1, keepdim=True)
+
+
+def without_tail(scores: Tensor, top_p: float) -> Tensor:
+    """Scores in which the least likely tokens, 1 - top_p of the probability together, are -inf; the
+    likeliest stays. The same set as transformers' and vLLM's top-p keep. (B, V) -> (B, V)"""
+    ascending, order = scores.sort(dim=-1)
+    tail = ascending.softmax(dim=-1).cumsum(dim=-1) <= 1 - top_p
+    tail[:, -1] = False
+    return scores.masked_fill(tail.scatter(-1, order, tail), -torch.inf)

@@ -12,7 +12,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from gxpo.evaluation.sampler.base import Draw, Sampler
+from gxpo.evaluation.sampler.base import PLAIN, Draw, Sampler, Sampling
 from gxpo.host import UserError
 from gxpo.host.extras import require
 
@@ -35,6 +35,7 @@ class VLLMSampler(Sampler):
         dtype: str,
         revision: str | None = None,
         adapter: tuple[Path, int] | None = None,
+        sampling: Sampling = PLAIN,
     ):
         require("vllm")
         from vllm import LLM
@@ -61,15 +62,15 @@ class VLLMSampler(Sampler):
             seed=0,
             **lora,
         )
-        super().__init__(tokenizer, chat, stop, self._engine.model_config.max_model_len)
+        super().__init__(tokenizer, chat, stop, sampling, self._engine.model_config.max_model_len)
 
     def _sample(self, draws: list[Draw], limit: int) -> list[list[int]]:
         from vllm import SamplingParams
 
         parameters = [
             SamplingParams(
-                temperature=1.0,
-                top_p=1.0,
+                temperature=self._sampling.temperature,
+                top_p=self._sampling.top_p,
                 top_k=0,
                 repetition_penalty=1.0,
                 max_tokens=limit,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import datasets
 
 from gxpo.catalog import benchmarks
 from gxpo.grading import is_correct
+from gxpo.host import environment
 from gxpo.problems import load_problems
 
 
@@ -27,7 +27,7 @@ def dataset(
     """
     if template is None:
         template = benchmarks()[suite].template if suite else "{problem}"
-    source = source or f"{os.environ.get('GXPO_DATA', 'data')}/{suite}.jsonl"
+    source = source or f"{environment.read('GXPO_DATA') or 'data'}/{suite}.jsonl"
     rows = [
         {
             "id": p.id,

@@ -6,11 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from gxpo.host.drawing import own_style
 from gxpo.results.figures.learning_curves import learning_curves
 from gxpo.results.figures.paper_curves import backward_passes, steps_by_k, wall_clock
 from gxpo.results.figures.paper_steps import diagnostics, response_length, retention
@@ -30,6 +28,7 @@ ALL: dict[str, Callable[[Results], plt.Figure]] = {
 }
 
 
+@own_style()
 def draw_figures(results: Results, folder: Path) -> list[Path]:
     """Draw every figure that the results allow into ``folder``; returns the files."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@
   const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 });
   const plain = new Intl.NumberFormat("en", { maximumSignificantDigits: 4, useGrouping: false });
   const number = (v) => (Math.abs(v) >= 10000 ? compact : plain).format(v);
-  const percent = (v) => ((100 * v) / SCALE).toFixed(1);
+  const percent = (tenths) => (tenths / 10).toFixed(1); // rounded as in the tables
 
   const cost = () => document.querySelector('input[name="cost"]:checked').value;
   const evaluated = (model, benchmark) =>
@@ -26,7 +26,7 @@
       if (!scores) return [];
       const { mean: xs, runs: each } = run.costs[cost()];
       const points = xs.map((x, i) => ({ x, mean: scores.mean[i], low: scores.low[i],
-        high: scores.high[i] })).filter((p) => p.mean !== null);
+        high: scores.high[i], shown: scores.shown.map((line) => line[i]) })).filter((p) => p.mean !== null);
       const seeds = scores.runs.map((ys, s) =>
         ys.map((y, i) => [(each ? each[s] : xs)[i], y]).filter(([, y]) => y !== null));
       return [{ look, points, seeds, n: run.seeds.length }];
@@ -101,10 +101,10 @@
       if (!points.length) continue;
       const p = cursor === null ? points[points.length - 1] : nearest(points, cursor);
       const interval = p.low === null ? (n === 1 ? "(n=1, no interval)" : "")
-        : `[${percent(p.low)}, ${percent(p.high)}]`;
+        : `[${percent(p.shown[1])}, ${percent(p.shown[2])}]`;
       const where = `at ${number(p.x / unit)}`;
       id(`value-${data.labels.indexOf(look)}`).textContent =
-        `${percent(p.mean)} ${interval} ${where}`;
+        `${percent(p.shown[0])} ${interval} ${where}`;
       if (cursor !== null && !hidden.has(look.name)) {
         Chart.marker(layer, ...pixel(p.x, p.mean), look, 5.5);
       }

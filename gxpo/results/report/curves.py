@@ -12,6 +12,7 @@ import pandas as pd
 from gxpo.results.curves import curves
 from gxpo.results.palette import styles
 from gxpo.results.read import AVERAGE, COSTS, SELECTION, Results
+from gxpo.results.tables.table import NOTHING, number
 from gxpo.statistics import seed_band
 
 LONGEST = 200  # checkpoints of a line: more than a screen has room for
@@ -29,7 +30,8 @@ def curve_data(results: Results, budget: int) -> dict[str, Any]:
     runs: model -> label -> seeds, costs, scores. ``costs[c]`` holds the mean over seeds per
     checkpoint and ``runs``, a line for every seed (None where all are equal). ``scores[benchmark]``
     holds mean, low, high (95 % t interval over seeds, pointwise; None with one seed) and runs, in
-    units of 1 / SCALE, None at checkpoints at which not all seeds were evaluated.
+    units of 1 / SCALE, None at checkpoints at which not all seeds were evaluated; shown: mean, low
+    and high as they are written, in tenths of a percent.
     """
     look = styles(results.config["methods"])
     page: dict[str, Any] = {
@@ -43,7 +45,7 @@ def curve_data(results: Results, budget: int) -> dict[str, Any]:
     if results.scores.empty:
         return page
     scores, costs = _score_lines(results.scores), _cost_lines(results.scores)
-    means = 3 * _runs(scores) + _runs(costs)  # with low and high
+    means = 6 * _runs(scores) + _runs(costs)  # with low and high, drawn and written
     keep = _kept(scores.shape[1], len(scores) + len(costs) + means, budget)
     page["every"] = round(scores.shape[1] / len(keep), 1)
     scores, costs = scores.iloc[:, keep], costs.iloc[:, keep]
@@ -112,7 +114,15 @@ def _cost(block: np.ndarray) -> dict[str, Any]:
 def _score(block: np.ndarray) -> dict[str, Any]:
     mean, low, high = (_whole(line) for line in seed_band(block))
     runs = [_whole(line) for line in block]
-    return {"mean": mean, "low": low, "high": high, "runs": runs}
+    shown = [_tenths(line) for line in seed_band(block)]
+    return {"mean": mean, "low": low, "high": high, "runs": runs, "shown": shown}
+
+
+def _tenths(values: np.ndarray) -> list[int | None]:
+    """Tenths of a percent as the tables round them: of the rounded values that are drawn, another
+    number could come."""
+    texts = [number(100 * value, ".1f") for value in values.tolist()]
+    return [None if text == NOTHING else round(10 * float(text)) for text in texts]
 
 
 def _whole(values: np.ndarray) -> list[int | None]:

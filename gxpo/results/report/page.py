@@ -16,6 +16,7 @@ from markupsafe import Markup
 from gxpo.host import redacted, write_atomically
 from gxpo.results.read import COSTS, Results
 from gxpo.results.report.curves import curve_data
+from gxpo.results.report.examples import examples
 from gxpo.results.report.provenance import provenance
 from gxpo.results.report.summary import summaries
 from gxpo.results.report.table_view import view
@@ -23,7 +24,7 @@ from gxpo.results.tables.table import Table
 
 LARGEST = 4_500_000  # bytes aimed at, 5 MB allowed; the curves take what the rest leaves
 LEAST_CURVES = 300_000
-CLAIMS, UNFINISHED = "claims", "unfinished"
+CLAIMS, UNFINISHED, NOT_COMPARABLE = "claims", "unfinished", "incomparable"
 FAMILIES = {
     "suite": "Head to head: the numbers to defend in a review",
     "paper": "By the papers' own definitions",
@@ -48,8 +49,10 @@ def write_report(results: Results, tables: Sequence[Table], path: Path) -> None:
         "baseline": results.baseline,
         "summaries": summaries(results, tables),
         "families": families,
+        "examples": examples(results),
         "claims": views.get(CLAIMS),
         "unfinished": views[UNFINISHED],
+        "incomparable": views[NOT_COMPARABLE],
         "provenance": provenance(results),
         "costs": COSTS,
         "yaml": yaml.safe_dump(config, sort_keys=False, allow_unicode=True),

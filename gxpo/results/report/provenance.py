@@ -42,6 +42,8 @@ class CellRecord(NamedTuple):
     train_seconds: str
     backward_passes: str
     identity: str
+    weights: str
+    rule: str
 
 
 class Provenance(NamedTuple):
@@ -84,6 +86,8 @@ def _record(row: Mapping[str, Any], origin: str) -> CellRecord:
         train_seconds=f"{totals['train_seconds']:.0f}" if "train_seconds" in totals else NOTHING,
         backward_passes=str(totals.get("backward_passes", NOTHING)),
         identity=run.get("identity", NOTHING)[:12],
+        weights=str(run.get("inputs", {}).get("weights") or NOTHING)[:12],
+        rule=str(run.get("inputs", {}).get("method") or NOTHING)[:12],
     )
 
 

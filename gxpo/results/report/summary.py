@@ -61,7 +61,7 @@ def _summary(
     total = int((results.cells["model"] == model).sum())
     sentence = _sentence(results, found)
     if unfinished:
-        sentence += f" Not in it: {unfinished} of {total} cells, failed or missing."
+        sentence += f" Not in it: {unfinished} of {total} cells, not finished or not comparable."
     return ModelSummary(model, sentence, found, "architecture" in results.config["models"][model])
 
 

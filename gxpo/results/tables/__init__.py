@@ -17,7 +17,7 @@ from gxpo.results.tables.suite_accuracy import accuracy, accuracy_seeds, differe
 from gxpo.results.tables.suite_targets import target_seeds, targets
 from gxpo.results.tables.suite_tuned import tuned
 from gxpo.results.tables.table import Table, markdown, write_table
-from gxpo.results.tables.unfinished import unfinished
+from gxpo.results.tables.unfinished import not_comparable, unfinished
 
 ALL = (
     accuracy,
@@ -35,6 +35,7 @@ ALL = (
     active_phase,
     kl_and_clipping,
     claims,
+    not_comparable,
     unfinished,
 )
 

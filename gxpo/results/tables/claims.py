@@ -14,6 +14,7 @@ from gxpo.results.read import AVERAGE, Results
 from gxpo.results.tables.paper_accuracy import benchmark_accuracy
 from gxpo.results.tables.suite_targets import SHARES, censoring, targets
 from gxpo.results.tables.table import NOTHING, Table, with_interval
+from gxpo.results.tables.unfinished import seconds_note
 from gxpo.statistics import Estimate, seed_interval
 
 
@@ -107,7 +108,8 @@ def claims(results: Results) -> Table:
             "restricted mean cost at 95 % of GRPO's gain, not the papers' rule, which finds "
             "speedups among equals; where a run missed that target, its cost and so the interval "
             "are open on that side. No claim is judged on other models, benchmarks or fewer "
-            "settings than the papers'."
+            "settings than the papers'.",
+            *seconds_note(results),
         ],
     )
 

@@ -17,6 +17,7 @@ from gxpo.results.tables.paper_runs import (
     missing_note,
 )
 from gxpo.results.tables.table import Table, number
+from gxpo.results.tables.unfinished import seconds_note
 
 BEYOND = "(run ended)"
 
@@ -91,6 +92,7 @@ def _table(results: Results, name: str, title: str, frame: pd.DataFrame, heads: 
             f"checkpoint was evaluated on. {BEYOND}: no run of the label is that long. Budgets: "
             "`report` in the configuration.",
             *missing_note(results),
+            *seconds_note(results),
         ],
     )
 

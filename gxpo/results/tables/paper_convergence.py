@@ -19,6 +19,7 @@ from gxpo.results.tables.paper_runs import (
     with_values,
 )
 from gxpo.results.tables.table import Table, number
+from gxpo.results.tables.unfinished import seconds_note
 
 PAID = ["step", "train_seconds", "backward_passes"]  # what the papers count
 RATIOS = ["step_speedup", "wall_clock_speedup", "backward_pass_speedup"]
@@ -51,6 +52,7 @@ def convergence(results: Results) -> Table:
             "the others for the first at or above it: an identical rule looks faster. active: "
             "share of steps on which the rule acted and not its GRPO fallback. –: never reached, "
             "or no gate.",
+            *seconds_note(results),
             *missing_note(results),
         ],
     )

@@ -10,7 +10,7 @@ import pandas as pd
 from gxpo.results.read import AVERAGE, GROUP, SELECTION, Results
 from gxpo.results.tables.active import active_fractions
 from gxpo.results.tables.problem_errors import ProblemErrors
-from gxpo.results.tables.table import NOTHING, Table, number, with_interval
+from gxpo.results.tables.table import NOTHING, Table, number, why_empty, with_interval
 from gxpo.statistics import seed_interval
 
 CHOSEN = (
@@ -55,6 +55,9 @@ def accuracy_seeds(results: Results) -> Table:
     )
 
 
+NOT_PAIRED = "(no seed that a label and the baseline have both finished)"
+
+
 def differences(results: Results) -> Table:
     """The same minus the baseline's, paired by seed (of the seeds that both finished).
 
@@ -74,6 +77,7 @@ def differences(results: Results) -> Table:
             f"and averaged over seeds. {CHOSEN}",
             ACTIVE,
         ],
+        empty=why_empty(not results.scores.empty, results.baseline, NOT_PAIRED),
     )
 
 

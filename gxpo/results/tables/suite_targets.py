@@ -11,12 +11,14 @@ import pandas as pd
 
 from gxpo.results.read import COSTS, GROUP, SELECTION, Results
 from gxpo.results.tables.active import active_fractions
-from gxpo.results.tables.table import NOTHING, Table, number, with_interval
+from gxpo.results.tables.table import NOTHING, Table, number, why_empty, with_interval
+from gxpo.results.tables.unfinished import seconds_note
 from gxpo.statistics import Estimate, cost_ratio, gain_target
 from gxpo.statistics.target import target_costs
 
 SHARES = (0.5, 0.8, 0.95)  # declared beforehand
 NO_GAIN = "no gain"
+NO_TARGETS = "(no finished run of a grpo label to take the targets from)"
 RULE = (
     "A target is the baseline's median score at step 0 plus a share of its median gain over seeds, "
     "from step 0 to the last checkpoint, on the selection split. It is reached at the first of two "
@@ -46,8 +48,11 @@ def target_seeds(results: Results) -> Table:
         title=f"Steps to shares of the gain of {results.baseline or 'the baseline'}, every seed",
         frame=frame,
         shown=_seeds_shown(frame),
-        notes=[f"{RULE} Seconds, backward passes and tokens stand in the CSV."],
-        empty=_why_empty(results),
+        notes=[
+            f"{RULE} Seconds, backward passes and tokens stand in the CSV.",
+            *seconds_note(results),
+        ],
+        empty=why_empty(not results.scores.empty, results.baseline, NO_TARGETS),
     )
 
 
@@ -87,8 +92,9 @@ def targets(results: Results) -> Table:
             "wide as the gap between evaluations allows to know). Where the label has misses the "
             "ratio flatters it, where the baseline has, it flatters the baseline: read 'reached' "
             "first. active: share of steps on which the rule acted and not its GRPO fallback.",
+            *seconds_note(results),
         ],
-        empty=_why_empty(results),
+        empty=why_empty(not results.scores.empty, results.baseline, NO_TARGETS),
     )
 
 
@@ -97,12 +103,6 @@ def censoring(row: Mapping[str, Any]) -> tuple[bool, bool]:
     A miss costs more than was seen: the ratio of what both cost in truth is at most, or at least,
     the one that is given."""
     return row["paired_reached"] < row["n_paired"], row["baseline_reached"] < row["n_paired"]
-
-
-def _why_empty(results: Results) -> str:
-    if results.scores.empty:
-        return "(nothing finished yet)"
-    return "(no finished run of a grpo label to take the targets from)"
 
 
 def _runs(results: Results) -> dict[tuple, _Run]:

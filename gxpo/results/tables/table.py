@@ -24,6 +24,19 @@ _MARKDOWN = str.maketrans({"|": r"\|", "<": "&lt;", "\r": " ", "\n": " "})
 NOTHING = "–"  # there is no such number: never reached, no gate, one seed
 
 
+UNFINISHED = "(nothing finished yet)"
+
+
+def why_empty(finished: bool, baseline: str | None, otherwise: str = UNFINISHED) -> str:
+    """Why a table against a baseline has no rows. finished: whether any run has; otherwise: what to
+    say where a baseline is configured."""
+    if not finished:
+        return UNFINISHED
+    if baseline is None:
+        return "(no label under methods: has the method grpo, which others are compared with)"
+    return otherwise
+
+
 @dataclass(frozen=True)
 class Table:
     """A finished table.
@@ -41,7 +54,7 @@ class Table:
     frame: pd.DataFrame
     shown: pd.DataFrame
     notes: Sequence[str] = ()
-    empty: str = "(nothing finished yet)"
+    empty: str = UNFINISHED
 
 
 def write_table(table: Table, folder: Path) -> None:

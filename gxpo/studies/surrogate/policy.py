@@ -16,7 +16,7 @@ from gxpo.policy import sample_plainly, stop_tokens
 from gxpo.policy.loading import load_model, load_tokenizer
 from gxpo.preparation import training_problems
 from gxpo.studies.surrogate.measure import make_optimizer, sweep
-from gxpo.training import MethodTrainer, correct, format_rewards
+from gxpo.training import MethodTrainer, reward_functions
 from gxpo.training.settings import grpo_config, prompt_dataset
 
 WARM_STEPS = 10  # as many gradients as Adam's first moment remembers at beta 0.9
@@ -97,7 +97,7 @@ def _run(
             method=Probe(at, measure),
             model=model,
             processing_class=tokenizer,
-            reward_funcs=[correct, *format_rewards(cell.train["format_reward"])],
+            reward_funcs=reward_functions(cell.train["reward"], cell.train["format_reward"]),
             args=grpo_config(short, Path(scratch), list(stops)),
             train_dataset=prompt_dataset(short, training_problems(cell)[0]),
             optimizers=(optimizer, None),

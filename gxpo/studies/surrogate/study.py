@@ -6,14 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pandas as pd
 
 from gxpo.config import get_cell
 from gxpo.host import UserError, progress_bar
+from gxpo.host.drawing import own_style
 from gxpo.studies.surrogate.figure import figure
 from gxpo.studies.surrogate.measure import sweep_problem
 from gxpo.studies.surrogate.problems import problems, quadratic
@@ -71,6 +69,7 @@ def closed_form_errors(
     return pd.DataFrame(rows)
 
 
+@own_style()
 def write(table: pd.DataFrame, name: str) -> list[Path]:
     """The four files of a finished table of errors; returns them."""
     folder = Path("results", name, "surrogate")
