@@ -1,5 +1,6 @@
-# make demo | test | lint | docs | soak | scale | slurm-check | vllm-check | grader-check: each makes the environment (.venv, from
-# the pins in envs/) when needed. soak kills training processes at random moments and compares
+# make demo | test | lint | docs | publish-demo | elsewhere | soak | scale | slurm-check | vllm-check | grader-check: each makes the environment (.venv, from
+# the pins in envs/) when needed. elsewhere compares numbers with those of emulated processors
+# (docs/evidence/numerics.md); soak kills training processes at random moments and compares
 # (docs/reference/reliability.md); slurm-check runs a matrix and a fault drill on a real one-node Slurm that it
 # starts (docs/guide/cluster.md; OPTIONS=--quick: a short form); vllm-check runs the vLLM code for real, on
 # a CPU (docs/guide/vllm.md); grader-check changes gold answers and counts what the grader accepts
@@ -15,13 +16,23 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 DRILL := PYTHONPATH=$(CURDIR)/tests python -m drills
 
-.PHONY: demo test soak scale slurm-check vllm-check grader-check lint format docs pins clean
+.PHONY: demo publish-demo test elsewhere soak scale slurm-check vllm-check grader-check lint format docs pins clean
 
+# What it says last may be that a machine's numbers are others: that is no failure of the demo.
 demo: $(VENV)/ready
 	snakemake --cores 2
+	@gxpo fingerprint demo --against results/demo.lock.yaml || test $$? -eq 1
+
+# After a demo whose numbers are meant to be the published ones from now on: the lock, README's table
+# and its figure.
+publish-demo: $(VENV)/ready
+	python docs/publish_demo.py
 
 test: $(VENV)/ready
 	python -m pytest -n 2
+
+elsewhere: $(VENV)/ready
+	$(DRILL).elsewhere $(OPTIONS)
 
 soak: $(VENV)/ready
 	$(DRILL).soak

@@ -18,7 +18,7 @@ from support.fabricate import comparison_config, fabricate
 from gxpo.cells.metrics import COLUMNS, TRL_NAMES
 from gxpo.config import complete_config
 from gxpo.config.schema import SCHEMA
-from gxpo.host.variables import DEFAULT, DROPPED, DROPPED_ALONE, RECORDED, SET, TABLE
+from gxpo.host.variables import DEFAULT, DROPPED, DROPPED_ALONE, PINNED, RECORDED, SET, TABLE
 from gxpo.results import read_results
 from gxpo.results.tables import make_tables
 
@@ -35,6 +35,9 @@ TREATMENTS = {
     "wait after 10 s, and give up after 5 minutes more.",
     SET: "Whatever the value was.",
     DEFAULT: "Your value is kept.",
+    PINNED: "Whatever the value was, in every `gxpo` command that is given a configuration, with a "
+    "line on standard error where that replaces yours; [what for](numerics.md). "
+    "`numerics: fast` leaves them alone.",
     RECORDED: "Left alone: yours to choose.",
 }
 AROUND_THE_ENVIRONMENT = (

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gxpo.method import (
     Bucket,
+    GradientStats,
     Method,
     PolicyBatch,
     Snapshot,
@@ -166,7 +167,7 @@ class GXPO(Method):
                     sums.add(g_0g_slow=bucket.read(g_0) * bucket.read(g_slow))
             batch.step()
         self._gate.observe(last.grad_norm)
-        return self._diagnostics(first.grad_norm, second.grad_norm, last.grad_norm, sums)
+        return self._diagnostics(first, second, last, sums)
 
     @torch.no_grad()
     def _write_scale(
@@ -212,21 +213,26 @@ class GXPO(Method):
             sums.add(moved_2=moved.dot(moved), ahead_2=ahead.dot(ahead))
             bucket.write(theta, torch.add(start, ahead, alpha=self.alpha))
 
-    def _diagnostics(self, g0: float, g1: float, last: float, sums: Sums) -> dict[str, float]:
+    def _diagnostics(
+        self, first: GradientStats, second: GradientStats, last: GradientStats, sums: Sums
+    ) -> dict[str, float]:
         """What is logged of an active step; remembers the mean scale for ``running_mean``."""
         total = sums.read()
         logged = {
             "active": 1.0,
             "fallback_steps": float(self.fallback_steps),
             "gate_z": self._gate.z,
-            "g0_norm": g0,
-            "g1_norm": g1,
+            "g0_norm": first.grad_norm,
+            "g1_norm": second.grad_norm,
             "displacement_ratio": math.sqrt(total["ahead_2"] / (total["moved_2"] or math.nan)),
         }
         if self.corrective:
-            logged["g_slow_norm"] = last
+            logged["g_slow_norm"] = last.grad_norm
+            logged["slow_entropy"] = last.entropy
         if self.corrective and self.cosine:
-            logged["cos_g0_g_slow"] = total["g_0g_slow"] / (g0 * last or math.nan)
+            logged["cos_g0_g_slow"] = total["g_0g_slow"] / (
+                first.grad_norm * last.grad_norm or math.nan
+            )
         if self.scale != "constant":
             acts = total.get("acts", float(sums.coordinates))
             acting = acts or math.nan

@@ -11,8 +11,9 @@ class SFPO(Method):
 
     k: fast steps (release: 3; the GXPO paper runs 3, 5, 10).
     alpha: fraction of the fast displacement that is kept (release: 0.8; GXPO paper: 0.5).
-    window, threshold: switch-off: z-score of the policy entropy in a rolling window, the current
-        value included (release: 30 and 1.0; GXPO paper: threshold 2.0).
+    window, threshold: switch-off: z-score of the policy's entropy at the slow correction in a
+        rolling window, the current value included (release: 30 and 1.0; GXPO paper: threshold 2.0).
+    two_sided: close on |z|, as the paper's text has it; the release closes on z alone.
     old_logprobs: importance ratio against the rollout policy (keep, the release), or 1 at every
         pass (refresh).
     """
@@ -23,6 +24,7 @@ class SFPO(Method):
         alpha: float = 0.8,
         window: int = 30,
         threshold: float = 1.0,
+        two_sided: bool = False,
         old_logprobs: Literal["keep", "refresh"] = "keep",
     ):
         if k < 1:
@@ -37,18 +39,23 @@ class SFPO(Method):
         self.alpha = alpha
         self.window = window
         self.threshold = threshold
+        self.two_sided = two_sided
         self.old_logprobs = old_logprobs
-        self._gate = WindowGate(threshold, window, include_current=True)
+        self._gate = WindowGate(threshold, window, include_current=True, two_sided=two_sided)
 
     def update(self, batch: PolicyBatch) -> dict[str, float]:
         if not self._gate.active:
             batch.backward()
             batch.step()
             return {"active": 0.0}
-        first, slow = lookahead(batch, self.k, self.alpha, refresh=self.old_logprobs == "refresh")
-        # Judged before the next step, so from the entropies of finished steps
-        self._gate.observe(first.entropy)
-        return {"active": 1.0, "gate_z": self._gate.z, "g_slow_norm": slow.grad_norm}
+        _, slow = lookahead(batch, self.k, self.alpha, refresh=self.old_logprobs == "refresh")
+        self._gate.observe(slow.entropy)
+        return {
+            "active": 1.0,
+            "gate_z": self._gate.z,
+            "g_slow_norm": slow.grad_norm,
+            "slow_entropy": slow.entropy,
+        }
 
     def state_dict(self) -> dict[str, Any]:
         return self._gate.state_dict()

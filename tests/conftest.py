@@ -12,6 +12,10 @@ os.environ["MPLBACKEND"] = "Agg"
 
 from pathlib import Path
 
+from gxpo.host import arithmetic
+
+arithmetic.pin(arithmetic.PORTABLE)  # as the commands do: what is expected is so on any processor
+
 import hypothesis
 import pytest
 import torch

@@ -32,6 +32,7 @@ class Benchmark:
     template: str = "{problem}"
     answer_format: str = "unknown"
     licence: str = "unknown"
+    redistributable: bool = False
     contamination: str = "unknown"
     hub: str | None = None
     subset: str | None = None

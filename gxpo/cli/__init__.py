@@ -2,10 +2,11 @@
 what goes with them. ``snakemake`` runs the whole.
 
 Exit codes: 0 done; 1 the cell failed (its reason is in failure.json), a bound of the benchmark is
-missed, a check of a method fails, or the doctor has found a problem; 2 bad input; 3 some cells are
-not comparable with the others and left out of what was made; 75 training was stopped by SIGTERM,
-SIGUSR1, Ctrl-C or the end of its walltime and has left a checkpoint, or another process works on
-the cell: start the same command again; 130 Ctrl-C, what had finished is kept.
+missed, a check of a method or an archive fails, results are not those compared with, or the doctor
+has found a problem; 2 bad input; 3 some cells are not comparable with the others and left out; 75
+training was stopped by SIGTERM, SIGUSR1, Ctrl-C or the end of its walltime and has left a
+checkpoint, or another process works on the cell: start the same command again; 130 Ctrl-C, what had
+finished is kept.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from gxpo import __version__
-from gxpo.cli import methods, pipeline, results, studies
+from gxpo.cli import archives, methods, pipeline, results, studies
 from gxpo.host import UserError, denial, environment, redact
 from gxpo.host.extras import EXTRA_OF, missing
 
 CTRL_C = 128 + signal.SIGINT  # a shell's code for a process that SIGINT ended
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-for part in (pipeline, results, studies, methods):
+for part in (pipeline, results, archives, studies, methods):
     app.add_typer(part.app)
 
 

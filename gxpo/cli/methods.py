@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gxpo.cli.process import Config
+from gxpo.cli.process import Config, read_config_and_pin
 from gxpo.host import UserError, parse_yaml
 
 app = typer.Typer()
@@ -67,10 +67,9 @@ def compare(
     model: Annotated[str | None, typer.Option(help="a label under models:; default: all")] = None,
 ) -> None:
     """Compare label A with label B, paired by seed. With intervals and costs."""
-    from gxpo.config import read_config
     from gxpo.results.compare import compare as run
 
-    typer.echo(run(read_config(config), a, b, model))
+    typer.echo(run(read_config_and_pin(config), a, b, model))
 
 
 def _setting(item: str) -> tuple[str, object]:

@@ -13,8 +13,19 @@ import typer
 from gxpo import cluster
 from gxpo import config as configuration
 from gxpo.checking import refuse_unusable
-from gxpo.cli.process import Config, Label, Model, Seed, quick_imports, stay_offline, working_on
+from gxpo.cli.process import (
+    Config,
+    Label,
+    Model,
+    Seed,
+    begin,
+    quick_imports,
+    read_config_and_pin,
+    stay_offline,
+    working_on,
+)
 from gxpo.host import UserError, environment, redact, shipped
+from gxpo.policy.made import Made
 from gxpo.problems import is_prepared
 from gxpo.tracking import HTTP
 
@@ -25,7 +36,7 @@ app = typer.Typer()
 def check(config: Config) -> None:
     """Check a configuration and list its cells; nothing is run."""
     cluster.use_site()
-    checked = configuration.read_config(config)
+    checked = read_config_and_pin(config)
     refuse_unusable(checked)
     for cell in configuration.cells(checked):
         typer.echo(str(cell.folder))
@@ -41,7 +52,7 @@ def doctor(
     """Tell what would stop a run on this machine or cluster. A line a check: ok, or a warning or
     problem with what to do. Changes nothing. Exit code 1 where there is a problem."""
     site = cluster.use_site()
-    checked = configuration.read_config(config) if config else None
+    checked = read_config_and_pin(config) if config else None
     for name, value in HTTP.items():
         environment.put(name, value)
     from gxpo.doctor import PROBLEM, examine
@@ -72,7 +83,7 @@ def prepare(
     """Fetch a configuration's problem sets and models. The rest of the pipeline needs no network.
     Commit config/hub.lock.yaml, which pins what was fetched."""
     cluster.use_site()
-    checked = configuration.read_config(config)
+    checked = read_config_and_pin(config)
     from gxpo.preparation.prepare import prepare as run
 
     pairs = [item.partition("=") for item in local or []]
@@ -102,7 +113,7 @@ def plan(
     ] = None,
 ) -> None:
     """Price a configuration before it runs. In cells, jobs, tokens, passes, GPU hours, disk."""
-    checked = configuration.read_config(config)
+    checked = read_config_and_pin(config)
     from gxpo.plan import Assumptions, report
 
     given = {
@@ -137,18 +148,29 @@ def run(
 
 
 @app.command()
-def warmstart(config: Config, model: Model) -> None:
-    """Make and warm-start the tiny policy MODEL. It has an architecture, not a path."""
-    checked = configuration.read_config(config)
+def warmstart(
+    config: Config,
+    model: Model,
+    anew: Annotated[
+        bool, typer.Option(help="train it also where the suite ships its weights")
+    ] = False,
+) -> None:
+    """Make the tiny policy MODEL. It has an architecture, not a path. The suite ships the weights
+    of the usual ones (500 steps, seed 0); others are trained, in seconds."""
+    checked = read_config_and_pin(config, model)
     label, seed = next(iter(checked["methods"])), checked["seeds"][0]
     cell = configuration.get_cell(checked, model, label, seed)
     if "architecture" not in cell.model_spec:
         raise UserError(f"model {model!r} has a path: only tiny models are made by warmstart")
+    spec = cell.model_spec
+    made = Made(spec["architecture"], spec["warmstart_steps"], spec["warmstart_seed"])
+    if made.is_shipped and not anew:
+        made.copy(Path(cell.model_path))
+        return
     with quick_imports():
         from gxpo.policy.warmstart import warmstart as run
-
-    spec = cell.model_spec
-    run(spec["architecture"], Path(cell.model_path), spec["warmstart_steps"])
+    begin(checked, model)
+    run(made.architecture, Path(cell.model_path), made.steps, made.seed)
 
 
 @app.command()
@@ -165,7 +187,7 @@ def train(
 ) -> None:
     """Train one cell: model x method label x seed. Resumes what a killed run left."""
     cluster.use_site()
-    checked = configuration.read_config(config)
+    checked = read_config_and_pin(config, model)
     cell = configuration.get_cell(checked, model, label, seed)
     stay_offline()
     if processes > 1 and not environment.launched():
@@ -174,6 +196,7 @@ def train(
     with working_on(cell, "train"):
         with quick_imports():
             from gxpo.training.cell import train as run
+        begin(checked, model)
         run(cell, _training_seconds(stop_before), str(config))
 
 
@@ -181,11 +204,13 @@ def train(
 def evaluate(config: Config, model: Model, label: Label, seed: Seed) -> None:
     """Evaluate every checkpoint of one trained cell. Sampled pass@1 through lm-eval; resumes."""
     cluster.use_site()
-    cell = configuration.get_cell(configuration.read_config(config), model, label, seed)
+    checked = read_config_and_pin(config, model)
+    cell = configuration.get_cell(checked, model, label, seed)
     stay_offline()
     with working_on(cell, "evaluate"):
         with quick_imports():
             from gxpo.evaluation.cell import evaluate as run
+        begin(checked, model)
         run(cell)
 
 

@@ -7,12 +7,13 @@ import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
+from gxpo import config as configuration
 from gxpo.cells import Cell, disk_full, record_failure, sole_worker
-from gxpo.host import Busy, CellError, Interrupted, NotTrained, environment, redact
+from gxpo.host import Busy, CellError, Interrupted, NotTrained, arithmetic, environment, redact
 
 Config = Annotated[
     Path, typer.Argument(help="run configuration (YAML file), or the name of a shipped one: demo")
@@ -25,6 +26,22 @@ Seed = Annotated[int, typer.Option(help="one of seeds: in the configuration")]
 def stay_offline() -> None:
     """Compute nodes have no network, only preparation needs it. HF_HUB_OFFLINE=0 overrides."""
     environment.default("HF_HUB_OFFLINE", "1")
+
+
+def read_config_and_pin(config: str | Path, model: str | None = None) -> dict[str, Any]:
+    """A checked configuration, with this process's kernels as it asks for them; model: whose cell
+    is worked on. Before the rules are read, since they import torch."""
+
+    def pin(known: dict[str, Any]) -> None:
+        threads = known["models"].get(model, {}).get("threads", 1)
+        arithmetic.pin(known["numerics"], threads, configuration.uses_gpus(known))
+
+    return configuration.read_config(config, early=pin)
+
+
+def begin(config: dict[str, Any], model: str) -> None:
+    """Have this process, which has imported torch, compute as the configuration asks for."""
+    arithmetic.begin(config["numerics"], config["models"][model]["threads"])
 
 
 @contextlib.contextmanager

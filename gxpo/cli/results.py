@@ -1,18 +1,23 @@
-"""``gxpo status``, ``show``, ``tables``, ``claims``, ``figures``, ``report``, ``mlflow``: what runs
-have become, and what is made from them."""
+"""``gxpo status``, ``fingerprint``, ``show``, ``tables``, ``claims``, ``figures``, ``report``,
+``mlflow``: what runs have become, and what is made from them."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+import yaml
 
 from gxpo import config as configuration
-from gxpo.cli.process import Config, Model, Seed
-from gxpo.host import redact
+from gxpo.archive.contents import opened
+from gxpo.archive.unpack import is_archive
+from gxpo.cli.process import Config, Model, Seed, read_config_and_pin
+from gxpo.host import arithmetic, redact
 from gxpo.tracking.live import tracking_server
 
 if TYPE_CHECKING:
@@ -22,21 +27,43 @@ app = typer.Typer()
 NOT_COMPARABLE = 3  # exit code
 
 
+@contextlib.contextmanager
+def _results_of(config: Path) -> Iterator[Results]:
+    """Of a configuration, or of an archive (``gxpo pack``), in which the working directory is."""
+    from gxpo.results import read_results
+
+    if config.exists() and is_archive(config):
+        arithmetic.pin(arithmetic.PORTABLE)
+        with opened(config) as packed:
+            yield read_results(packed, here=False)
+    else:
+        yield read_results(read_config_and_pin(config))
+
+
+def _place(config: Path, given: Path | None, name: str) -> Path | None:
+    """Where output goes, as an absolute path: as given, for an archive ``<its name>-<name>`` in the
+    working directory; None: into the results of the configuration."""
+    if given is not None:
+        return given.resolve()
+    if config.exists() and is_archive(config):
+        return Path.cwd() / f"{config.resolve().name.partition('.')[0]}-{name}"
+    return None
+
+
 @app.command()
 def status(config: Config) -> None:
     """Tell how far every cell has come. Those that have not finished, with the reason; exit code 3
     where cells have results that are not comparable with the others."""
-    from gxpo.results import read_results
     from gxpo.results.tables.table import markdown
     from gxpo.results.tables.unfinished import not_comparable, unfinished
 
-    results = read_results(configuration.read_config(config))
-    counts = results.cells["state"].value_counts()
-    typer.echo(", ".join(f"{count} {state}" for state, count in counts.items()) + "\n")
-    for table in (unfinished(results), not_comparable(results)):
-        if len(table.frame) or table.notes:
-            typer.echo(markdown(table) + "\n")
-    _end(results)
+    with _results_of(config) as results:
+        counts = results.cells["state"].value_counts()
+        typer.echo(", ".join(f"{count} {state}" for state, count in counts.items()) + "\n")
+        for table in (unfinished(results), not_comparable(results)):
+            if len(table.frame) or table.notes:
+                typer.echo(markdown(table) + "\n")
+        _end(results)
 
 
 @app.command()
@@ -64,7 +91,7 @@ def show(
 
     from gxpo.results.show import show as page
 
-    checked = configuration.read_config(config)
+    checked = read_config_and_pin(config)
     cells = [configuration.get_cell(checked, model, name, seed) for name in dict.fromkeys(label)]
     if isinstance(sys.stdout, io.TextIOWrapper):  # a policy writes what the locale may not know
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -78,40 +105,39 @@ def tables(
 ) -> None:
     """Make and print the tables of whatever has finished. In CSV, Markdown and LaTeX; exit code 3
     where cells are left out because they are not comparable."""
-    from gxpo.results import read_results
     from gxpo.results.tables import make_tables, write_tables
 
-    checked = configuration.read_config(config)
-    folder = out or Path("results", checked["name"], "tables")
-    results = read_results(checked)
-    write_tables(make_tables(results), checked["name"], folder)
-    typer.echo((folder / "tables.md").read_text(encoding="utf-8"))
-    _end(results)
+    place = _place(config, out, "tables")
+    with _results_of(config) as results:
+        name = results.config["name"]
+        folder = place or Path("results", name, "tables")
+        write_tables(make_tables(results), name, folder)
+        typer.echo((folder / "tables.md").read_text(encoding="utf-8"))
+        _end(results)
 
 
 @app.command()
 def claims(config: Config) -> None:
     """Print the papers' claims, and what the runs say of them."""
-    from gxpo.results import read_results
     from gxpo.results.tables.claims import claims as table
     from gxpo.results.tables.table import markdown
 
-    results = read_results(configuration.read_config(config))
-    typer.echo(markdown(table(results)))
-    _end(results)
+    with _results_of(config) as results:
+        typer.echo(markdown(table(results)))
+        _end(results)
 
 
 @app.command()
 def figures(config: Config) -> None:
     """Draw the figures (PNG, PDF) from whatever has finished."""
-    from gxpo.results import read_results
     from gxpo.results.figures import draw_figures
 
-    checked = configuration.read_config(config)
-    results = read_results(checked)
-    for file in draw_figures(results, Path("results", checked["name"], "figures")):
-        typer.echo(str(file))
-    _say_left_out(results)
+    place = _place(config, None, "figures")
+    with _results_of(config) as results:
+        folder = place or Path("results", results.config["name"], "figures")
+        for file in draw_figures(results, folder):
+            typer.echo(str(file))
+        _say_left_out(results)
 
 
 @app.command()
@@ -123,19 +149,45 @@ def report(
     ] = None,
 ) -> None:
     """Write one self-contained page of whatever has finished. Summary, tables, curves, origins."""
-    from gxpo.results import read_results
     from gxpo.results.report import write_report
     from gxpo.results.tables import make_tables, write_tables
 
-    checked = configuration.read_config(config)
-    file = out or Path("results", checked["name"], "report.html")
-    results = read_results(checked)
-    made = make_tables(results)
-    write_report(results, made, file)
-    if tables is not None:
-        write_tables(made, checked["name"], tables)
-    typer.echo(str(file))
-    _say_left_out(results)
+    place, folder = _place(config, out, "report.html"), tables and tables.resolve()
+    with _results_of(config) as results:
+        name = results.config["name"]
+        file = place or Path("results", name, "report.html")
+        made = make_tables(results)
+        write_report(results, made, file)
+        if folder is not None:
+            write_tables(made, name, folder)
+        typer.echo(str(out or file))
+        _say_left_out(results)
+
+
+@app.command()
+def fingerprint(
+    config: Config,
+    against: Annotated[
+        Path | None, typer.Option(help="what another run printed: say whether this is the same")
+    ] = None,
+) -> None:
+    """Print a finished run's hashes. Of rows, weights, scores, completions and tables, seconds left
+    out. With --against one line: the same, bit for bit, or else what differs first; exit code 1."""
+    from gxpo.results import read_results
+    from gxpo.results.fingerprint import WHY, first_differences, read_fingerprint
+    from gxpo.results.fingerprint import fingerprint as of
+
+    checked = read_config_and_pin(config)
+    here = of(read_results(checked))
+    if against is None:
+        typer.echo(yaml.safe_dump(here, sort_keys=False, width=100).rstrip())
+        return
+    differences = first_differences(read_fingerprint(against), here)
+    if not differences:
+        typer.echo(f"{checked['name']}: the same as published, bit for bit")
+        return
+    typer.echo(f"{checked['name']}: not the same as published: {'; '.join(differences)}; {WHY}")
+    raise typer.Exit(1)
 
 
 @app.command()
@@ -148,7 +200,12 @@ def mlflow(
     from gxpo.tracking.importing import import_runs as run
 
     server = tracking_server()
-    count = run(configuration.read_config(config), database, server)
+    if config.exists() and is_archive(config):
+        database = database.resolve()
+        with opened(config) as packed:
+            count = run(packed, database, server, here=False)
+    else:
+        count = run(read_config_and_pin(config), database, server)
     typer.echo(f"{count} new runs in {redact(server) if server else database}")
 
 

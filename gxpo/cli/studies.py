@@ -9,8 +9,13 @@ from typing import Annotated
 import typer
 
 from gxpo import cluster
-from gxpo import config as configuration
-from gxpo.cli.process import Config, quick_imports, stay_offline
+from gxpo.cli.process import (
+    Config,
+    begin,
+    quick_imports,
+    read_config_and_pin,
+    stay_offline,
+)
 from gxpo.host import UserError
 
 app = typer.Typer()
@@ -23,11 +28,11 @@ def surrogate(
 ) -> None:
     """Measure how well GXPO predicts K real steps. On closed forms, and on the policy MODEL."""
     cluster.use_site()
-    checked = configuration.read_config(config)
+    checked = read_config_and_pin(config, model)
     stay_offline()
     with quick_imports():
         from gxpo.studies.surrogate import surrogate as run
-
+    begin(checked, model or next(iter(checked["models"])))
     for file in run(checked, model):
         typer.echo(str(file))
 
@@ -42,7 +47,7 @@ def gates(
 
     if label is not None and config is None:
         raise UserError("--label names a label of a configuration: give that too")
-    files, remark = run(configuration.read_config(config) if config else None, label)
+    files, remark = run(read_config_and_pin(config) if config else None, label)
     typer.echo(remark)
     for file in files:
         typer.echo(str(file))

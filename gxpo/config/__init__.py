@@ -4,6 +4,13 @@ May import ``host``, ``catalog``, ``problems`` and ``cells``.
 """
 
 from gxpo.config.completing import complete_config
-from gxpo.config.contents import NOT_SETTINGS, cells, get_cell, hub_models, problem_sources
+from gxpo.config.contents import (
+    NOT_SETTINGS,
+    cells,
+    get_cell,
+    hub_models,
+    problem_sources,
+    uses_gpus,
+)
 from gxpo.config.reading import config_file, merged_config, read_config
 from gxpo.config.schema import SCHEMA

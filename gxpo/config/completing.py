@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 from gxpo.catalog import (
@@ -15,22 +16,31 @@ from gxpo.catalog import (
     with_registries,
 )
 from gxpo.config.combinations import check_reports, check_sampling
-from gxpo.config.contents import hyperparameters, problem_sources
+from gxpo.config.contents import hyperparameters, problem_sources, uses_gpus
 from gxpo.config.no_effect import refuse_without_effect
 from gxpo.config.schema import SCHEMA, refuse_violation
 from gxpo.config.texts import refuse_braces, refuse_unwritable
 from gxpo.host import UserError
+from gxpo.host.arithmetic import FAST, PORTABLE
 from gxpo.problems import is_prepared, load_problems
 
+Early = Callable[[dict[str, Any]], None]
 
-def complete_config(raw: Any) -> dict[str, Any]:
+
+def complete_config(raw: Any, early: Early | None = None) -> dict[str, Any]:
     """The configuration with its defaults filled in, checked against the schema, the methods'
-    hyperparameters and the files on disk. Raises UserError naming the key and what is allowed."""
+    hyperparameters and the files on disk. Raises UserError naming the key and what is allowed.
+
+    early: is called with what is known before the rules, and so torch, are imported.
+    """
     refuse_violation(raw)
     refuse_unwritable(raw)
     named = with_registries(raw)
     refuse_violation(named)  # the registries are files of users, too
     config = _with_defaults(named, SCHEMA)
+    config.setdefault("numerics", FAST if uses_gpus(config) else PORTABLE)
+    if early is not None:
+        early(config)
     refuse_without_effect(config)
     train, evaluate = config["train"], config["evaluate"]
     train.setdefault("micro_batch_size", train["completions_per_step"])

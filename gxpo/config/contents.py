@@ -69,6 +69,11 @@ def hyperparameters(spec: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in spec.items() if k != "method" and k not in TRAIN_KEYS}
 
 
+def uses_gpus(config: dict[str, Any]) -> bool:
+    """Whether cells of some model ask for GPUs."""
+    return any(spec.get("resources", {}).get("gpu", 0) for spec in config["models"].values())
+
+
 def problem_sources(config: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Key and problems spec of everything a configuration trains or evaluates on."""
     yield "train", config["train"]

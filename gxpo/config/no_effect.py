@@ -37,8 +37,9 @@ def _ineffective(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _of_model(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
     properties = SCHEMA["properties"]["models"]["additionalProperties"]["properties"]
-    if "path" in spec and _set(spec, "warmstart_steps", properties):
-        yield "warmstart_steps", "only a model with an architecture is made and warm-started"
+    for key in ("warmstart_steps", "warmstart_seed"):
+        if "path" in spec and _set(spec, key, properties):
+            yield key, "only a model with an architecture is made and warm-started"
     if "revision" in spec and ("architecture" in spec or Path(spec["path"]).is_dir()):
         yield "revision", "only a model of the hub has commits"
     if "system" in spec and not spec["chat"]:

@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gxpo.config.completing import complete_config
+from gxpo.config.completing import Early, complete_config
 from gxpo.host import UserError, parse_yaml, read_yaml, shipped
 
 REGISTRIES = ("benchmarks", "models", "hub.lock")
 _WORD = re.compile(r"[-+.:~\w]+", re.ASCII)  # what may be a number, a truth value or null
 
 
-def read_config(path: str | Path) -> dict[str, Any]:
-    """A checked, completed configuration. Raises UserError."""
-    return complete_config(read_yaml(config_file(path)))
+def read_config(path: str | Path, early: Early | None = None) -> dict[str, Any]:
+    """A checked, completed configuration; early: see ``complete_config``. Raises UserError."""
+    return complete_config(read_yaml(config_file(path)), early)
 
 
 def merged_config(files: Sequence[str | Path], overrides: Mapping[str, Any]) -> dict[str, Any]:

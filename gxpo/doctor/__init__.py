@@ -28,6 +28,7 @@ def examine(config: dict[str, Any] | None, site: Site) -> Iterator[Finding]:
         yield from software.optional_packages(config)
         if not cluster:
             yield from machine.memory(config, machine.gpus())
+        yield machine.numerics(config, cluster)
         yield machine.disk(config)
         yield inputs.problems(config)
         yield from inputs.models(config)

@@ -16,6 +16,7 @@ import torch
 
 from gxpo.cluster import Site
 from gxpo.doctor.finding import OK, PROBLEM, WARNING, Finding
+from gxpo.host.arithmetic import PORTABLE, limits
 from gxpo.plan import ADAM_BYTES, TINY_BILLIONS, WEIGHT_BYTES, Assumptions, adapter_billions, plan
 
 QUERY = (
@@ -67,6 +68,18 @@ def cuda(found: list[Gpu], needed: int, elsewhere: bool) -> Finding:
         text = f"{here}; {seen}, a cell needs {needed}: lower resources.gpu of its model"
         return Finding(PROBLEM, "GPUs", text)
     return Finding(OK, "GPUs", here)
+
+
+def numerics(config: dict[str, Any], elsewhere: bool) -> Finding:
+    """Whether this machine's numbers are those of others, where the configuration asks for it."""
+    if config["numerics"] != PORTABLE:
+        return Finding(OK, "numerics", "fast: numbers may differ between machines")
+    found = limits()
+    if not found:
+        return Finding(OK, "numerics", "portable: the same on every x86-64 processor with AVX2")
+    where = "on this machine (jobs run on others)" if elsewhere else "here"
+    text = f"portable is asked for, but {where} {'; '.join(found)}: tables are this machine's own"
+    return Finding(WARNING, "numerics", f"{text}, see docs/reference/numerics.md")
 
 
 def memory(config: dict[str, Any], found: list[Gpu]) -> Iterator[Finding]:

@@ -11,8 +11,8 @@ from importlib.util import find_spec
 from gxpo.host.errors import UserError
 from gxpo.host.shipped import REPOSITORY
 
-_SUITE = """jsonschema lm_eval math_verify matplotlib mlflow pandas pyarrow pydantic scipy snakemake
-tabulate"""
+_SUITE = """jsonschema lm_eval math_verify matplotlib mlflow pandas pyarrow pydantic rocrate scipy
+snakemake tabulate"""
 EXTRA_OF = {
     **dict.fromkeys(_SUITE.split(), "suite"),
     "snakemake_executor_plugin_slurm": "slurm",

@@ -16,13 +16,16 @@ DEFAULT = "set unless given"
 DROPPED = "dropped"
 DROPPED_ALONE = "dropped outside of launched processes"
 RECORDED = "recorded"
+PINNED = "set under `numerics: portable`"
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""Under ``portable`` the model's ``threads``."""
 RANKS = "GXPO_RANKS"
 NEUTRAL = ("", "0", "false", "no", "none", "off", "default", "strict")  # no word is lost on these
 
 
 class Row(NamedTuple):
     """Variables that are treated alike. names: words, ``*`` stands for any ending; neutral: values
-    (lower case) that would have changed nothing, ``*`` for all."""
+    (lower case) that would have changed nothing, ``*`` for all; on_gpus: only for runs on GPUs."""
 
     treatment: str
     names: str
@@ -30,6 +33,7 @@ class Row(NamedTuple):
     reason: str
     value: str = ""
     neutral: tuple[str, ...] = NEUTRAL
+    on_gpus: bool = False
 
     def holds(self, name: str) -> bool:
         return any(fnmatchcase(name, pattern) for pattern in self.names.split())
@@ -146,6 +150,42 @@ TABLE = (
         "files are UTF-8, also where the locale is not: the command restarts itself there",
         "1",
     ),
+    Row(
+        PINNED, "ATEN_CPU_CAPABILITY", "torch", "kernels for AVX2, on wider processors too", "avx2"
+    ),
+    Row(
+        PINNED,
+        "MKL_CBWR",
+        "MKL",
+        "matrix products by code that is the same everywhere (its AVX2 code is not for all shapes)",
+        "COMPATIBLE",
+    ),
+    Row(PINNED, "ONEDNN_MAX_CPU_ISA", "oneDNN", "kernels for AVX2", "AVX2"),
+    Row(
+        PINNED,
+        "NPY_DISABLE_CPU_FEATURES",
+        "numpy",
+        "its logarithms round differently for every set of instructions, and its sort orders ties "
+        "differently: what every x86-64 has; the names of several versions",
+        "X86_V3 X86_V4 AVX512_ICL AVX512_SPR AVX2 FMA3 AVX512F AVX512CD AVX512_SKX AVX512_CLX",
+    ),
+    Row(PINNED, "OPENBLAS_CORETYPE", "numpy, scipy", "kernels for AVX2", "Haswell"),
+    Row(
+        PINNED,
+        "CUBLAS_WORKSPACE_CONFIG",
+        "cuBLAS",
+        "products in one order, as torch's deterministic algorithms need it",
+        ":4096:8",
+        on_gpus=True,
+    ),
+    Row(
+        PINNED,
+        "VLLM_BATCH_INVARIANT",
+        "vLLM",
+        "a sample does not depend on which others are drawn beside it",
+        "1",
+        on_gpus=True,
+    ),
     Row(DEFAULT, "TQDM_DISABLE", "tqdm", "the suite's own bars are enough", "1"),
     Row(DEFAULT, "TOKENIZERS_PARALLELISM", "tokenizers", "no warning at each fork", "false"),
     Row(
@@ -177,7 +217,8 @@ TABLE = (
         RECORDED,
         "OMP_* MKL_* KMP_* GOMP_* OPENBLAS_* ATEN_* ONEDNN_* DNNL_*",
         "torch, MKL, oneDNN",
-        "threads and instruction sets change the rounding of sums",
+        "threads and instruction sets change the rounding of sums; `OMP_NUM_THREADS` and "
+        "`MKL_NUM_THREADS` are the model's `threads` under `numerics: portable`",
     ),
     Row(
         RECORDED,

@@ -31,16 +31,16 @@ Record = Mapping[str, Any]
 """A cell's ``run.json`` and, under ``evaluation``, its ``evaluation.json``."""
 
 
-def survey(cells: Sequence[Cell]) -> list[Status]:
+def survey(cells: Sequence[Cell], here: bool = True) -> list[Status]:
     """The status of every cell beside the others: of what has finished, each model's cells are
-    compared, and those that do not match are ``not comparable``."""
-    found = [status(cell) for cell in cells]
+    compared, and those that do not match are ``not comparable``. here: see ``status``."""
+    found = [status(cell, here) for cell in cells]
     for model in dict.fromkeys(cell.model for cell in cells):
-        here = [i for i, c in enumerate(cells) if c.model == model and found[i].state == FINISHED]
-        baseline = [n for n, i in enumerate(here) if cells[i].method == BASELINE_METHOD]
-        records = [record_of(cells[i]) for i in here]
+        done = [i for i, c in enumerate(cells) if c.model == model and found[i].state == FINISHED]
+        baseline = [n for n, i in enumerate(done) if cells[i].method == BASELINE_METHOD]
+        records = [record_of(cells[i]) for i in done]
         for n, words in incomparable(records, baseline[0] if baseline else 0).items():
-            found[here[n]] = Status(INCOMPARABLE, words)
+            found[done[n]] = Status(INCOMPARABLE, words)
     return found
 
 

@@ -43,6 +43,12 @@ def training_inputs(cell: Cell) -> Inputs:
     }
 
 
+def recorded_inputs(cell: Cell) -> Inputs:
+    """What can be told of a cell without what it was made from: its settings. For results that have
+    travelled, whose weights, data and rules are not here, or are others of the same name."""
+    return {"settings": _settings(cell)}
+
+
 def identity_of(cell: Cell, inputs: Inputs) -> str:
     """One hash over a cell's place in the comparison and its inputs."""
     place = [cell.name, cell.model, cell.label]

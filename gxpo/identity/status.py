@@ -31,6 +31,7 @@ from gxpo.identity.inputs import (
     by_content,
     first_difference,
     problems_hash,
+    recorded_inputs,
     settings_difference,
     training_inputs,
 )
@@ -50,25 +51,28 @@ class Status(NamedTuple):
     reason: str
 
 
-def status(cell: Cell) -> Status:
+def status(cell: Cell, here: bool = True) -> Status:
     """finished; failed (why); running or stopped (where); outdated (its files are whole, but of
-    something else than the configuration now asks for: of what); missing (what has not run)."""
+    something else than the configuration now asks for: of what); missing (what has not run).
+
+    here: False for results from elsewhere, judged by what they recorded alone.
+    """
     folder = cell.folder
     if worker := present_worker(folder):
         return Status(RUNNING, worker)
     if (folder / FAILURE).exists():
         failure = json.loads((folder / FAILURE).read_text(encoding="utf-8"))
         return Status(FAILED, f"{failure['stage']}: {failure['reason']}")
-    problem = training_problem(cell)
+    problem = training_problem(cell, here)
     if problem is None:
-        problem = evaluation_problem(cell)
+        problem = evaluation_problem(cell, here)
         if problem is None:
             return Status(FINISHED, "")
         return _unfinished(cell, "not evaluated", problem, SCORES)
     return _unfinished(cell, "not trained", problem, RUN)
 
 
-def training_problem(cell: Cell) -> str | None:
+def training_problem(cell: Cell, here: bool = True) -> str | None:
     """Why the cell's training does not count as done with what the configuration asks for and what
     lies there now, in words; None where it does."""
     if not (cell.folder / RUN).exists():
@@ -78,12 +82,13 @@ def training_problem(cell: Cell) -> str | None:
         return f"{RUN} is not readable"
     if "inputs" not in run:
         return EARLIER
-    if difference := first_difference(run["inputs"], training_inputs(cell)):
+    present = training_inputs(cell) if here else recorded_inputs(cell)
+    if difference := first_difference(run["inputs"], present):
         return difference
     return _changed(cell.folder, {METRICS: run.get("metrics_sha256")})
 
 
-def evaluation_problem(cell: Cell) -> str | None:
+def evaluation_problem(cell: Cell, here: bool = True) -> str | None:
     """The same of the evaluation of a trained cell."""
     folder, record = cell.folder, _read(cell.folder / EVALUATION)
     if not (folder / EVALUATION).exists() or not (folder / SCORES).exists():
@@ -99,16 +104,16 @@ def evaluation_problem(cell: Cell) -> str | None:
     if difference := settings_difference(record["settings"], present["settings"]):
         return difference
     for label, sha256 in present["problems"].items():
-        if sha256 is not None and record["problems"].get(label) != sha256:
+        if here and sha256 is not None and record["problems"].get(label) != sha256:
             return f"the problems of {label} are others"
     if difference := _changed(folder, record["files"]):
         return difference
     return _incomplete(cell, run["checkpoints"])
 
 
-def read_run(cell: Cell) -> dict[str, Any]:
+def read_run(cell: Cell, here: bool = True) -> dict[str, Any]:
     """``run.json``; empty where the cell has not been trained, or from other inputs."""
-    return {} if training_problem(cell) else _read(cell.folder / RUN)
+    return {} if training_problem(cell, here) else _read(cell.folder / RUN)
 
 
 def trained_run(cell: Cell) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from transformers import (
 )
 
 from gxpo.host import progress_bar
+from gxpo.policy.made import SEED, STEPS
 from gxpo.policy.tiny import CONTEXT, END, PAD, UNKNOWN, word_tokenizer
 from gxpo.problems import synthetic
 
@@ -60,14 +61,18 @@ def tiny_model(
     return AutoModelForCausalLM.from_config(config)
 
 
-def warmstart(architecture: str, out: Path, steps: int = 500, seed: int = 0) -> None:
-    """Train a tiny policy on noisy demonstrations and save it, with its tokenizer, to ``out``."""
+def warmstart(architecture: str, out: Path, steps: int = STEPS, seed: int = SEED) -> None:
+    """Train a tiny policy on noisy demonstrations and save it, with its tokenizer, to ``out``.
+
+    seed: of its first weights and of the demonstrations.
+    """
     torch.manual_seed(seed)
     rng = random.Random(seed)
     tokenizer = tiny_tokenizer()
     model = tiny_model(architecture, tokenizer)
     model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE)
+    # fused: its square roots are the processor's own on every processor (gxpo.host.square_root)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, fused=True)
     schedule = get_scheduler(
         "cosine_with_min_lr",
         optimizer,

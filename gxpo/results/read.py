@@ -121,12 +121,15 @@ class Results:
         return {key: mean for key, mean in means.items() if key not in lacking}
 
 
-def read_results(config: dict[str, Any]) -> Results:
-    """Read what has finished so far; cells that have not are listed, never dropped."""
+def read_results(config: dict[str, Any], here: bool = True) -> Results:
+    """Read what has finished so far; cells that have not are listed, never dropped.
+
+    here: False for results from elsewhere, judged by what they recorded alone.
+    """
     scores, steps, about = {}, {}, []
     asked = cells(config)
-    for number, (cell, found) in enumerate(zip(asked, survey(asked), strict=True)):
-        about.append(_about(cell, found))
+    for number, (cell, found) in enumerate(zip(asked, survey(asked, here), strict=True)):
+        about.append(_about(cell, found, here))
         if found.state == FINISHED:
             steps[number] = pd.DataFrame(read_rows(cell.folder / METRICS))
             scores[number] = read_scores(cell)
@@ -145,7 +148,7 @@ def read_results(config: dict[str, Any]) -> Results:
     )
 
 
-def _about(cell: Cell, found: Status) -> dict[str, Any]:
+def _about(cell: Cell, found: Status, here: bool) -> dict[str, Any]:
     return {
         "model": cell.model,
         "label": cell.label,
@@ -155,7 +158,7 @@ def _about(cell: Cell, found: Status) -> dict[str, Any]:
         "reason": found.reason,
         "learning_rate": cell.train["learning_rate"],
         "hyperparameters": cell.hyperparameters,
-        "run": record_of(cell) if found.state == FINISHED else read_run(cell),
+        "run": record_of(cell) if found.state == FINISHED else read_run(cell, here),
     }
 
 

@@ -26,7 +26,7 @@ SCALES = np.logspace(np.log10(0.03), np.log10(30), 13)  # of the gradient norm: 
 SPREAD = 0.2  # standard deviation over mean
 TABLE = (0.1, 0.5, 2.0, 30.0)  # scales shown in the Markdown table (the nearest simulated)
 RUNS, HORIZON = 400, 300
-NORM, ENTROPY = "method/g_slow_norm", "entropy"  # what a gate watches in metrics.jsonl
+NORM, ENTROPY = "method/g_slow_norm", "method/slow_entropy"  # what a gate watches in metrics.jsonl
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,12 @@ MANY = 50  # cells; fewer are imported before the processes would have started
 LOCK_SECONDS = 60  # that a process waits for the other's transaction, a fraction of a second
 
 
-def import_runs(config: dict[str, Any], database: Path, server: str | None = None) -> int:
+def import_runs(
+    config: dict[str, Any], database: Path, server: str | None = None, here: bool = True
+) -> int:
     """Import every finished cell into the sqlite ``database``, or into the MLflow ``server``;
-    returns the number of cells that were not there yet, or not as they are now.
+    returns the number of cells that were not there yet, or not as they are now. here: False for
+    results from elsewhere (``gxpo.identity.status``).
 
     Raises UserError where the server or the database does not do as asked.
     """
@@ -52,7 +55,7 @@ def import_runs(config: dict[str, Any], database: Path, server: str | None = Non
         if server is None:
             artifacts = follow_database(database)
         try:
-            return _import(config, uri, artifacts, lock)
+            return _import(config, uri, artifacts, lock, here)
         except MlflowException as error:
             reason = " ".join(str(error).split())[:300]
             where = f"MLflow server {server}" if server else f"MLflow database {database}"
@@ -69,11 +72,13 @@ def _only_import(database: Path) -> Iterator[IO[str]]:
         yield file
 
 
-def _import(config: dict[str, Any], uri: str, artifacts: str | None, lock: IO[str]) -> int:
+def _import(
+    config: dict[str, Any], uri: str, artifacts: str | None, lock: IO[str], here: bool
+) -> int:
     client = MlflowClient(uri)
     experiment = get_experiment(client, config["name"], artifacts)
     asked = cells(config)
-    found = list(zip(asked, survey(asked), strict=True))
+    found = list(zip(asked, survey(asked, here), strict=True))
     finished = [cell for cell, status in found if status.state == FINISHED]
     for cell, status in found:
         if status.state in LEFT_OUT:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from gxpo.host import arithmetic
 from gxpo.training.trainer import MethodTrainer
 
 
@@ -14,6 +15,7 @@ def numerics(trainer: MethodTrainer) -> dict[str, Any]:
     for stands there too, and what it does not ask for is torch's default."""
     state = trainer.accelerator.state
     return {
+        "portable": arithmetic.record(_limits_of(trainer)),
         "parameter_dtypes": sorted({_name(p.dtype) for p in trainer.model.parameters()}),
         "trained_dtypes": sorted({_name(p.dtype) for p in trainer.trainable_parameters}),
         "mixed_precision": state.mixed_precision,
@@ -32,6 +34,16 @@ def numerics(trainer: MethodTrainer) -> dict[str, Any]:
         },
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
     }
+
+
+def _limits_of(trainer: MethodTrainer) -> list[str]:
+    """What of the cell itself is not the same everywhere, in words."""
+    limits = []
+    if not torch.cuda.is_available() and trainer.accelerator.state.mixed_precision == "bf16":
+        limits.append("products of bfloat16 numbers are taken by other kernels on other processors")
+    if trainer.args.use_vllm:
+        limits.append("rollouts are drawn by vLLM's kernels")
+    return limits
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -14,6 +14,7 @@ from gxpo.cells import (
     RUN,
     STATE,
     Cell,
+    checkpoint_folder,
     checkpoint_steps,
     checkpoints,
     keep_rollouts_until,
@@ -24,6 +25,7 @@ from gxpo.cells import (
 from gxpo.host import environment, file_sha256, provenance
 from gxpo.identity import first_difference, identity_of, set_aside, training_problem
 from gxpo.identity.inputs import Inputs
+from gxpo.policy import policy_hashes
 from gxpo.training.numerics import numerics
 from gxpo.training.trainer import MethodTrainer
 
@@ -64,6 +66,18 @@ def _foreign(cell: Cell, inputs: Inputs) -> str | None:
     return None
 
 
+def _checkpoint_weights(cell: Cell) -> dict[str, str]:
+    """Step -> hash of the weights of its checkpoint: results are told apart by it where no weights
+    travel with them."""
+    steps = checkpoint_steps(cell.train["steps"], cell.evaluate["every"])
+    folders = {step: checkpoint_folder(cell.folder, step) for step in steps}
+    return {
+        str(step): policy_hashes(str(folder))["weights"]
+        for step, folder in folders.items()
+        if folder.is_dir()
+    }
+
+
 def begin_session(state: Path, step: int, trainer: MethodTrainer) -> None:
     """Note where training goes on after ``step``, for ``run_record``: a cell that was moved or
     looked at elsewhere keeps the origin of its numbers."""
@@ -102,6 +116,7 @@ def run_record(
             k: v for k, v in rows[-1].items() if k.endswith(("seconds", "tokens", "passes"))
         },
         "metrics_sha256": file_sha256(cell.folder / METRICS),
+        "checkpoint_weights": _checkpoint_weights(cell),
         "sessions": [*earlier, last] if earlier else [],
         **origin,
     }

@@ -110,7 +110,7 @@ def test_an_interrupted_cell_has_not_failed(config, workdir, monkeypatch, capsys
         (("evaluate", *CELL), "gxpo.evaluation.cell.evaluate"),
         (("prepare",), "gxpo.preparation.prepare.prepare"),
         (("report",), "gxpo.results.read_results"),
-        (("warmstart", "--model", "made"), "gxpo.policy.warmstart.warmstart"),
+        (("warmstart", "--model", "made", "--anew"), "gxpo.policy.warmstart.warmstart"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )

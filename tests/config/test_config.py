@@ -72,7 +72,10 @@ BAD = [
         r"evaluate\.benchmarks\.words\.samples = 3, but at evaluate\.temperature = 0 ",
     ),
     (setting("train/reward", 3), r"train\.reward: 3 is not of type"),
-    (setting("optimiser", 1), r"top level: unknown key 'optimiser', allowed are name, seeds"),
+    (
+        setting("optimiser", 1),
+        r"top level: unknown key 'optimiser', allowed are name, seeds, numerics",
+    ),
     (setting("train/lr", 1), r"train: unknown key 'lr', allowed are problems, steps"),
     (setting("train/steps", 0), r"train\.steps: 0 is less than the minimum of 1"),
     (setting("train/steps", -3), r"train\.steps: -3 is less than the minimum"),

@@ -127,7 +127,11 @@ def test_jobs_without_gpus_are_tried_on_their_partition(raw, monkeypatch, comman
     made = {"architecture": "qwen2", "resources": {"gpu": 1, "hours": 1}}
     raw["models"] = {"made": made, **{f"made{i}": made for i in range(9)}}
     config, site = complete_config(raw), Site(partition="gpu", cpu_partition="cpu")
-    commands(sinfo="echo 'gpu*|infinite'; echo 'cpu|12:00:00'", sbatch='echo "$@" >> arguments')
+    commands(
+        sinfo="echo 'gpu*|infinite'; echo 'cpu|12:00:00'",
+        sbatch='echo "$@" >> arguments',
+        **dict.fromkeys(("scontrol", "sacctmgr", "squeue", "sacct", "scancel"), "true"),
+    )
     _, finding, *others = services.slurm(config, site)
     assert {other.level for other in others} == {WARNING}
     first = Path("arguments").read_text().splitlines()[:3]

@@ -20,7 +20,8 @@ DEFAULTS = {
     "grpo": {},
     "inner_epochs": {"m": 3, "old_logprobs": "keep"},
     "sam": {"rho": 0.05},
-    "sfpo": {"k": 3, "alpha": 0.8, "window": 30, "threshold": 1.0, "old_logprobs": "keep"},
+    "sfpo": {"k": 3, "alpha": 0.8, "window": 30, "threshold": 1.0}
+    | {"two_sided": False, "old_logprobs": "keep"},
     "lookahead": LOOKAHEAD,
     "gxpo": LOOKAHEAD
     | {"delta": 1e-8, "warmup_steps": 0, "small_gradient": "floor", "retention": "gradient"}
@@ -128,13 +129,13 @@ def test_passes_ask_for_the_ratio_they_are_told(name, settings, passes, old_logp
 
 
 GXPO_REPORTS = {"g0_norm", "g1_norm", "probe_cosine", "retention_mean", "retention_std"}
-GXPO_REPORTS |= {"scale_mean", "inactive_fraction", "displacement_ratio"}
+GXPO_REPORTS |= {"slow_entropy", "scale_mean", "inactive_fraction", "displacement_ratio"}
 
 
 @pytest.mark.parametrize(
     "name, names",
     [
-        ("sfpo", {"gate_z", "g_slow_norm"}),
+        ("sfpo", {"gate_z", "g_slow_norm", "slow_entropy"}),
         ("lookahead", {"gate_z", "g_slow_norm", "fallback_steps"}),
         ("gxpo", {"gate_z", "g_slow_norm", "fallback_steps", *GXPO_REPORTS}),
     ],
@@ -214,6 +215,34 @@ def test_sfpos_gate_is_of_the_window_and_threshold_it_is_told():
     assert [row["active"] for row in reported] == [1.0, 1.0, 1.0, 1.0, 1.0, 0.0]
     assert set(reported[-1]) == {"active"}
     assert z[0] < z[2] > 1.3
+
+
+@pytest.mark.parametrize("watched", [0, 3])
+def test_sfpos_gate_watches_the_slow_correction_alone(watched):
+    """As the release: an excursion of the last of its four passes closes it, none of the first."""
+    _, batch = quadratic(lr=1e-9)
+    method, backward, passes = load_method("sfpo", window=3, threshold=1.3), batch.backward, []
+
+    def with_entropy(refresh=False):
+        number, steps = len(passes) % 4, len(passes) // 4
+        passes.append(number)
+        leaps = number == watched and steps == 4
+        return dataclasses.replace(
+            backward(refresh), entropy=9.0 if leaps else 1.0 + 0.1 * (steps % 2)
+        )
+
+    batch.backward = with_entropy
+    reported = [method.update(batch) for _ in range(6)]
+    assert reported[4]["slow_entropy"] == (9.0 if watched == 3 else 1.0)
+    assert reported[5]["active"] == (0.0 if watched == 3 else 1.0)
+
+
+def test_sfpo_two_sided_closes_on_a_fall_as_well():
+    values = [1.0, 1.1, 1.0, 1.1, 0.2, 1.0]
+    for two_sided in (False, True):
+        run = WithEntropy(values)
+        method = load_method("sfpo", window=4, threshold=1.5, two_sided=two_sided)
+        assert [run.update(method) for _ in values][-1]["active"] == (0.0 if two_sided else 1.0)
 
 
 @pytest.mark.parametrize("name", ["lookahead", "gxpo"])

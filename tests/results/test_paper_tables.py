@@ -125,7 +125,7 @@ def test_holes_are_marked_and_named(results):
         _, shown = rows_of(table, "ghost")
         assert "(missing)" in shown["three"].values()
         assert "(missing)" not in shown["fast"].values()
-        note = table.notes[-1]
+        note = " ".join(table.notes)
         assert "tiny/three seed 1 (missing)" in note
         assert "ghost/three seed 0, 1 (missing)" in note
 

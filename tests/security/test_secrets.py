@@ -95,7 +95,7 @@ def test_no_secret_in_error_messages(workdir, secret):
     crash = (
         "import sys; from gxpo.cli import main, pipeline; sys.argv = ['gxpo', 'check', 'x']; "
         "pipeline.configuration.read_config = "
-        f"lambda _: (_ for _ in ()).throw(RuntimeError('token {SECRET} refused')); main()"
+        f"lambda *_, **__: (_ for _ in ()).throw(RuntimeError('token {SECRET} refused')); main()"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     for command, expected in (

@@ -1,4 +1,4 @@
-# Tiny policies, made here so that the default run needs no model hub.
+# Tiny policies, so that the default run needs no model hub: shipped, or made here.
 
 
 rule warmstart:
@@ -14,7 +14,7 @@ rule warmstart:
     params:
         settings=lambda wildcards: {
             key: CONFIG["models"][wildcards.model][key]
-            for key in ("architecture", "warmstart_steps")
+            for key in ("architecture", "warmstart_steps", "warmstart_seed")
         },
     shell:
         "{SETUP}gxpo warmstart {RESOLVED} --model {wildcards.model} 2>&1 | tee {log}"

@@ -3,6 +3,7 @@ definitions, ``suite_*`` the numbers to defend in a review (docs/reference/stati
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from gxpo.results.read import Results
@@ -38,11 +39,41 @@ ALL = (
     not_comparable,
     unfinished,
 )
+LISTINGS = ("incomparable", "unfinished")  # of cells, not of what they reached
 
 
 def make_tables(results: Results) -> list[Table]:
     """Every table that the results allow, in the order people read them."""
-    return [make(results) for make in ALL]
+    policies = policies_note(results)
+    return [
+        table if table.shown.empty or table.name in LISTINGS else _with_notes(table, policies)
+        for table in (make(results) for make in ALL)
+    ]
+
+
+def _short(weights: str | None) -> str:
+    """A hash as people compare it; a hub's name and commit whole."""
+    if weights is None:
+        return "not recorded"
+    return weights if " at " in weights else weights[:12]
+
+
+def _with_notes(table: Table, notes: list[str]) -> Table:
+    return replace(table, notes=[*table.notes, *notes])
+
+
+def policies_note(results: Results) -> list[str]:
+    """What an interval over seeds does not cover: all of them start from one policy a model."""
+    weights = {
+        row.model: row.run["inputs"].get("weights") for row in results.cells.itertuples() if row.run
+    }
+    named = ", ".join(f"{model} {_short(found)}" for model, found in weights.items())
+    if not named:
+        return []
+    return [
+        f"All seeds of a model start from one policy (weights: {named}): intervals hold for that "
+        "policy, and say nothing of others."
+    ]
 
 
 def write_tables(tables: list[Table], name: str, folder: Path) -> None:
