@@ -33,7 +33,7 @@ def pack(
         bool, typer.Option("--checkpoints", help="with the weights that the selection split chose")
     ] = False,
 ) -> None:
-    """Write the finished cells into one file that anyone can verify. An RO-Crate, without weights;
+    """Put the finished cells into one file. An RO-Crate that anyone can verify, without weights;
     with rows, scores, completions, tables, report, rules, versions, hashes. Problems' texts and
     answers only where config/benchmarks.yaml says that their licence allows it."""
     _pin()
