@@ -44,8 +44,16 @@ def cell_folder(name: str, model: str, label: str, seed: int | str) -> Path:
 
 def deciding(train: dict[str, Any]) -> dict[str, Any]:
     """Of the keys under ``train``, those that decide the numbers of a run: a change of the others
-    trains nothing anew."""
-    return {key: value for key, value in train.items() if key not in NO_NUMBERS}
+    trains nothing anew. A key that came later says nothing where it is as runs were before it."""
+    before = {
+        "loss": {"name": "grpo", "epsilon": train["epsilon"], "scale_rewards": "group"},
+        "entropy_bonus": 0.0,
+    }
+    return {
+        key: value
+        for key, value in train.items()
+        if key not in NO_NUMBERS and not (key in before and value == before[key])
+    }
 
 
 def evaluation_sets(evaluate: dict[str, Any]) -> dict[str, dict[str, Any]]:

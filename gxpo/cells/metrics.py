@@ -15,11 +15,12 @@ COLUMNS = {
     "reward": "mean reward of the step's rollouts",
     "pass_at_1": "share of the step's rollouts with a correct answer",
     "zero_advantage": "share of rollouts in groups whose rewards are all equal (no signal)",
-    "loss": "GRPO loss of the batch at the first backward pass",
+    "loss": "loss of the batch (train.loss) at the first backward pass",
     "grad_norm": "L2 norm of the gradient of the step's last optimizer step, before clipping; 0 "
     "where the rule took none",
     "entropy": "policy entropy per completion token at the first backward pass, nats",
-    "clip_fraction": "share of tokens outside the clip range at the first backward pass",
+    "clip_fraction": "share of tokens outside the clip range at the first backward pass; null for "
+    "losses that do not clip so (cispo, sapo, vespo)",
     "kl": "KL divergence to the initial policy per token, nats; null with beta = 0",
     "learning_rate": "of the step",
     "response_length": "mean completion length, tokens",

@@ -24,6 +24,7 @@ from gxpo.cli.process import (
     stay_offline,
     working_on,
 )
+from gxpo.config.losses import same_by_construction
 from gxpo.host import UserError, environment, redact, shipped
 from gxpo.policy.made import Made
 from gxpo.problems import is_prepared
@@ -40,6 +41,8 @@ def check(config: Config) -> None:
     refuse_unusable(checked)
     for cell in configuration.cells(checked):
         typer.echo(str(cell.folder))
+    for line in same_by_construction(checked):
+        typer.echo(f"note: {line}", err=True)
     sources = {spec["problems"] for _, spec in configuration.problem_sources(checked)}
     for name in sorted(name for name in sources if not is_prepared(name)):
         typer.echo(f"note: problems {name!r} are not prepared yet: gxpo prepare {config}", err=True)

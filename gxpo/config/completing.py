@@ -17,6 +17,7 @@ from gxpo.catalog import (
 )
 from gxpo.config.combinations import check_reports, check_sampling
 from gxpo.config.contents import hyperparameters, problem_sources, uses_gpus
+from gxpo.config.losses import complete_loss
 from gxpo.config.no_effect import refuse_without_effect
 from gxpo.config.schema import SCHEMA, refuse_violation
 from gxpo.config.texts import refuse_braces, refuse_unwritable
@@ -44,6 +45,7 @@ def complete_config(raw: Any, early: Early | None = None) -> dict[str, Any]:
     refuse_without_effect(config)
     train, evaluate = config["train"], config["evaluate"]
     train.setdefault("micro_batch_size", train["completions_per_step"])
+    _complete_losses(config)
     evaluate.setdefault("max_completion_length", train["max_completion_length"])
     _check_divides(train, "num_generations")
     _check_divides(train, "micro_batch_size")
@@ -70,6 +72,17 @@ def complete_config(raw: Any, early: Early | None = None) -> dict[str, Any]:
         refuse_braces(f"methods.{label}.method", method_file(spec["method"]))
     _check_problems(config)
     return config
+
+
+def _complete_losses(config: dict[str, Any]) -> None:
+    train = config["train"]
+    places = {"train": train, **{f"methods.{k}": v for k, v in config["methods"].items()}}
+    for where, spec in places.items():
+        if "loss" in spec:
+            try:
+                spec["loss"] = complete_loss(spec["loss"], train["epsilon"])
+            except UserError as wrong:
+                raise UserError(f"config: {where}.loss: {wrong}") from wrong
 
 
 def _defaults_of(spec: dict[str, Any]) -> dict[str, Any]:

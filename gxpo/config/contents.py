@@ -14,7 +14,10 @@ from gxpo.host import UserError
 HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 # Of a model entry: what the scheduler and `gxpo plan` need, and no number of a run depends on.
 NOT_SETTINGS = ("resources", "parameters", "shape")
-TRAIN_KEYS = ("learning_rate",)  # of ``train``: may be set per method label, to tune each fairly
+TRAIN_KEYS = (
+    "learning_rate",
+    "loss",
+)  # of ``train``: may be set per method label, to tune each fairly
 
 
 def cells(config: dict[str, Any]) -> list[Cell]:

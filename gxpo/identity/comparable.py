@@ -1,9 +1,9 @@
 """May cells stand in one table? The one place that decides it, from what the cells recorded.
 
 Cells of one model are compared, so they must start from one policy and differ in nothing but the
-rule, its hyperparameters, its learning rate and the seed. What may move numbers in their last
-digits only (a processor, a library's patch version), or changes none by itself (a commit), is a
-remark. ``status`` has compared each cell with the present already; here cells are compared with
+rule, its hyperparameters, its learning rate, its loss and the seed. What may move numbers in their
+last digits only (a processor, a library's patch version), or changes none by itself (a commit), is
+a remark. ``status`` has compared each cell with the present already; here cells are compared with
 each other, and also where the present is not here: results on travels, without weights or data.
 """
 
@@ -26,6 +26,8 @@ PRECISION = (
     *("float32_matmul_precision", "tf32"),
 )
 """Of ``numerics`` in run.json what changes more than the last digits."""
+OF_LABELS = ("learning_rate", "loss")
+"""Of ``train`` what labels may have of their own (``gxpo.config.contents``)."""
 _MINOR = re.compile(r"\d+\.\d+")
 Record = Mapping[str, Any]
 """A cell's ``run.json`` and, under ``evaluation``, its ``evaluation.json``."""
@@ -136,7 +138,7 @@ def _facts(
 def _shared(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that all cells of a comparison have in common."""
     settings = inputs["settings"]
-    train = {k: v for k, v in settings["train"].items() if k != "learning_rate"}
+    train = {k: v for k, v in settings["train"].items() if k not in OF_LABELS}
     return {"model": settings["model"], "train": train, "evaluate": settings["evaluate"]}
 
 

@@ -11,6 +11,7 @@ from datasets import Dataset
 from trl import GRPOConfig
 
 from gxpo.cells import Cell
+from gxpo.config.losses import trl_options
 from gxpo.host import UserError
 from gxpo.policy import PromptStyle
 from gxpo.problems import prompt_schedule
@@ -49,11 +50,11 @@ def grpo_config(cell: Cell, output: Path, stops: Sequence[int], processes: int =
         warmup_steps=0,
         weight_decay=0.0,
         max_grad_norm=t["max_grad_norm"],
-        loss_type="grpo",
-        scale_rewards="group",
+        **trl_options(t["loss"]),
+        entropy_coef=t["entropy_bonus"],
         beta=t["beta"],
+        use_bias_correction_kl=False,  # the plain k3 estimator, as in the papers' code
         reward_weights=reward_weights(cell.train["reward"], t["format_reward"]),
-        epsilon=t["epsilon"],
         **rollout_arguments(t["rollouts"], stops),
         bf16=cell.model_spec["dtype"] == "bfloat16",
         gradient_checkpointing=t["gradient_checkpointing"],
