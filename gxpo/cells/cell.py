@@ -48,6 +48,8 @@ def deciding(train: dict[str, Any]) -> dict[str, Any]:
     before = {
         "loss": {"name": "grpo", "epsilon": train["epsilon"], "scale_rewards": "group"},
         "entropy_bonus": 0.0,
+        "optimizer": {"name": "adamw", "betas": [0.9, 0.999], "weight_decay": 0.0},
+        "schedule": {"name": "constant", "warmup": 0},
     }
     return {
         key: value

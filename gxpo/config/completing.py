@@ -19,6 +19,7 @@ from gxpo.config.combinations import check_reports, check_sampling
 from gxpo.config.contents import hyperparameters, problem_sources, uses_gpus
 from gxpo.config.losses import complete_loss
 from gxpo.config.no_effect import refuse_without_effect
+from gxpo.config.optimizers import complete_optimizer, complete_schedule
 from gxpo.config.schema import SCHEMA, refuse_violation
 from gxpo.config.texts import refuse_braces, refuse_unwritable
 from gxpo.host import UserError
@@ -45,7 +46,7 @@ def complete_config(raw: Any, early: Early | None = None) -> dict[str, Any]:
     refuse_without_effect(config)
     train, evaluate = config["train"], config["evaluate"]
     train.setdefault("micro_batch_size", train["completions_per_step"])
-    _complete_losses(config)
+    _complete_axes(config)
     evaluate.setdefault("max_completion_length", train["max_completion_length"])
     _check_divides(train, "num_generations")
     _check_divides(train, "micro_batch_size")
@@ -74,15 +75,20 @@ def complete_config(raw: Any, early: Early | None = None) -> dict[str, Any]:
     return config
 
 
-def _complete_losses(config: dict[str, Any]) -> None:
+def _complete_axes(config: dict[str, Any]) -> None:
     train = config["train"]
     places = {"train": train, **{f"methods.{k}": v for k, v in config["methods"].items()}}
     for where, spec in places.items():
-        if "loss" in spec:
+        for key, complete in (
+            ("loss", lambda given: complete_loss(given, train["epsilon"])),
+            ("optimizer", complete_optimizer),
+            ("schedule", lambda given: complete_schedule(given, train["steps"])),
+        ):
             try:
-                spec["loss"] = complete_loss(spec["loss"], train["epsilon"])
+                if key in spec:
+                    spec[key] = complete(spec[key])
             except UserError as wrong:
-                raise UserError(f"config: {where}.loss: {wrong}") from wrong
+                raise UserError(f"config: {where}.{key}: {wrong}") from wrong
 
 
 def _defaults_of(spec: dict[str, Any]) -> dict[str, Any]:

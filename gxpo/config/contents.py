@@ -17,6 +17,8 @@ NOT_SETTINGS = ("resources", "parameters", "shape")
 TRAIN_KEYS = (
     "learning_rate",
     "loss",
+    "optimizer",
+    "schedule",
 )  # of ``train``: may be set per method label, to tune each fairly
 
 

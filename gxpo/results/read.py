@@ -45,7 +45,8 @@ class Results:
         the mean over the reported benchmarks, at the checkpoints evaluated on all of them.
     steps: model, label, method, seed and the columns of ``metrics.jsonl``.
     cells: a row for every cell, finished or not: model, label, method, seed, state and reason
-        (``gxpo.identity``), learning_rate, loss and hyperparameters (dicts), run (``run.json`` as a
+        (``gxpo.identity``), learning_rate, axes (loss, optimizer, schedule) and
+        hyperparameters (dicts), run (``run.json`` as a
         dict; empty where it is missing or of other settings).
     baseline: the label that others are compared with (the first whose method is grpo), if any.
     """
@@ -157,7 +158,7 @@ def _about(cell: Cell, found: Status, here: bool) -> dict[str, Any]:
         "state": found.state,
         "reason": found.reason,
         "learning_rate": cell.train["learning_rate"],
-        "loss": cell.train["loss"],
+        "axes": {key: cell.train[key] for key in ("loss", "optimizer", "schedule")},
         "hyperparameters": cell.hyperparameters,
         "run": record_of(cell) if found.state == FINISHED else read_run(cell, here),
     }

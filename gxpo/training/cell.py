@@ -39,6 +39,7 @@ from gxpo.tracking.live import live_tracking
 from gxpo.training.callbacks import MetricsWriter, PruneCheckpoints
 from gxpo.training.interrupt import StopAtStepEnd, StopRequest
 from gxpo.training.keeping import CompletionKeeper
+from gxpo.training.optimizers import optimizer_factory
 from gxpo.training.rewards import reward_functions
 from gxpo.training.settings import grpo_config, prompt_dataset
 from gxpo.training.silence import SilenceWatch
@@ -142,6 +143,9 @@ def _trainer(
         train_dataset=prompt_dataset(cell, problems),
         peft_config=lora_config(cell.model_spec),
         callbacks=callbacks,
+    )
+    trainer.optimizer_cls_and_kwargs = optimizer_factory(
+        cell.train["optimizer"], cell.train["learning_rate"]
     )
     if arguments.use_vllm:  # its engine, built in there, has set the process's seed
         set_seed(cell.seed, device_specific=True)

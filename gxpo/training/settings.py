@@ -15,8 +15,11 @@ from gxpo.config.losses import trl_options
 from gxpo.host import UserError
 from gxpo.policy import PromptStyle
 from gxpo.problems import prompt_schedule
+from gxpo.training.optimizers import optimizer_arguments
 from gxpo.training.rewards import reward_weights
 from gxpo.training.rollouts import rollout_arguments
+
+SCHEDULERS = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
 
 
 def grpo_config(cell: Cell, output: Path, stops: Sequence[int], processes: int = 1) -> GRPOConfig:
@@ -46,9 +49,9 @@ def grpo_config(cell: Cell, output: Path, stops: Sequence[int], processes: int =
         top_k=0,
         repetition_penalty=1.0,
         learning_rate=t["learning_rate"],
-        lr_scheduler_type="constant",
-        warmup_steps=0,
-        weight_decay=0.0,
+        lr_scheduler_type=SCHEDULERS[t["schedule"]["name"]],
+        warmup_steps=t["schedule"]["warmup"],
+        **optimizer_arguments(t["optimizer"]),
         max_grad_norm=t["max_grad_norm"],
         **trl_options(t["loss"]),
         entropy_coef=t["entropy_bonus"],

@@ -103,14 +103,15 @@ def missing_note(results: Results) -> list[str]:
 
 def families(results: Results, free: Iterable[str]) -> list[pd.DataFrame]:
     """The sweeps over the hyperparameters ``free``: the rows of ``label_rows`` of a model whose
-    method, learning rate, loss and all other hyperparameters agree; two or more labels each."""
+    method, learning rate, loss, optimizer and all other hyperparameters agree; two or more labels
+    each."""
     free = tuple(free)
     settings = {}
     for row in results.cells.itertuples():
         if set(free) <= set(row.hyperparameters):
             fixed = {k: v for k, v in row.hyperparameters.items() if k not in free}
             settings[row.model, row.label] = json.dumps(
-                [fixed, row.learning_rate, row.loss], sort_keys=True
+                [fixed, row.learning_rate, row.axes], sort_keys=True
             )
     rows = label_rows(results)
     names = [settings.get(key) for key in zip(rows["model"], rows["label"], strict=True)]

@@ -43,7 +43,7 @@ class _ModelRuns:
         about = cells.drop_duplicates("label").set_index("label")
         self.baseline = results.baseline
         self.labels: dict[str, dict[str, Any]] = about[
-            ["method", "learning_rate", "loss", "hyperparameters"]
+            ["method", "learning_rate", "axes", "hyperparameters"]
         ].to_dict("index")
         benchmarks = results.config["evaluate"]["benchmarks"].values()
         judged = curves(scores) if any(b.get("at") != "last" for b in benchmarks) else scores[:0]
@@ -159,9 +159,9 @@ def _placebos(runs: _ModelRuns) -> Iterator[tuple]:
 
 
 def _family(spec: dict[str, Any], without: tuple[str, ...] = ()) -> str:
-    """What labels have in common that are one rule and loss at several learning rates."""
+    """What labels of one rule, loss and optimizer at several learning rates have in common."""
     kept = {k: v for k, v in spec["hyperparameters"].items() if k not in without}
-    return json.dumps([spec["method"], spec["loss"], kept], sort_keys=True, default=str)
+    return json.dumps([spec["method"], spec["axes"], kept], sort_keys=True, default=str)
 
 
 def _rates(runs: _ModelRuns, family: list[str]) -> list[float]:
